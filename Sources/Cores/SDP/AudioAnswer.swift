@@ -1,0 +1,94 @@
+/// The server's answer to an offer: one audio section with Opus, everything else rejected, in the offer's order.
+public struct AudioAnswer: Sendable {
+    /// A place where the server can be reached, as ICE names it (RFC 8839 §5.1).
+    public struct Candidate: Sendable, Equatable {
+        /// An IP address.
+        public var ip: String
+        /// 1…65535.
+        public var port: UInt16
+        /// Passive TCP (RFC 6544) in place of UDP.
+        public var isTCP: Bool
+        /// A candidate.
+        public init(ip: String, port: UInt16, isTCP: Bool = false) { (self.ip, self.port, self.isTCP) = (ip, port, isTCP) }
+    }
+    /// Tells one session from another.
+    public var sessionID: UInt64
+    /// Rises with each answer of a session.
+    public var version: Int
+    /// Ours.
+    public var ufrag: String
+    /// Ours.
+    public var password: String
+    /// `sha-256 AA:BB:…`
+    public var fingerprint: String
+    /// The best first.
+    public var candidates: [Candidate]
+    /// Of what the room sends.
+    public var ssrc: UInt32
+    /// RTCP's name for us.
+    public var cname: String
+
+    /// An answer's parameters.
+    public init(
+        sessionID: UInt64, version: Int, ufrag: String, password: String, fingerprint: String, candidates: [Candidate], ssrc: UInt32,
+        cname: String
+    ) {
+        (self.sessionID, self.version, self.ufrag, self.password) = (sessionID, version, ufrag, password)
+        (self.fingerprint, self.candidates, self.ssrc, self.cname) = (fingerprint, candidates, ssrc, cname)
+    }
+
+    /// The text.
+    public func text(for offer: AudioOffer) -> String {
+        var lines = ["v=0", "o=- \(sessionID) \(version) IN IP4 127.0.0.1", "s=Talkburst", "t=0 0"]
+        if offer.isBundled { lines.append("a=group:BUNDLE \(offer.mid)") }
+        lines += ["a=ice-lite", "a=msid-semantic: WMS *"]
+        for (index, section) in offer.sections.enumerated() {
+            if index == offer.index { lines += audio(offer, section) } else { lines += rejected(section) }
+        }
+        return lines.map { $0 + "\r\n" }.joined()
+    }
+
+    private func audio(_ offer: AudioOffer, _ section: SessionDescription.Media) -> [String] {
+        let type = offer.payloadType
+        let ip = candidates.first?.ip ?? "0.0.0.0"
+        var lines = [
+            "m=audio \(candidates.first?.port ?? 9) \(section.transport) \(type)", "c=IN \(ip.contains(":") ? "IP6" : "IP4") \(ip)",
+        ]
+        if !offer.mid.isEmpty { lines.append("a=mid:\(offer.mid)") }
+        lines += ["a=\(offer.direction.mirrored.rawValue)", "a=rtcp-mux", "a=rtpmap:\(type) opus/48000/2"]
+        lines.append("a=fmtp:\(type) \(Self.parameters(offer.parameters))")
+        if let ptime = offer.ptime, (10...120).contains(ptime) { lines.append("a=ptime:\(ptime)") }
+        if let level = offer.levelExtension { lines.append("a=extmap:\(level) urn:ietf:params:rtp-hdrext:ssrc-audio-level") }
+        lines += ["a=ice-ufrag:\(ufrag)", "a=ice-pwd:\(password)", "a=fingerprint:\(fingerprint)"]
+        // We let the peer begin wherever it can: it knows first when a path is there.
+        lines.append("a=setup:\(offer.setup == .passive ? "active" : "passive")")
+        for (place, candidate) in candidates.enumerated() { lines.append(Self.line(candidate, place)) }
+        lines.append("a=end-of-candidates")
+        if offer.direction != .sendonly, offer.direction != .inactive {
+            lines += ["a=msid:talkburst talkburst-audio", "a=ssrc:\(ssrc) cname:\(cname)", "a=ssrc:\(ssrc) msid:talkburst talkburst-audio"]
+        }
+        return lines
+    }
+
+    /// Opus' parameters as offered, with in-band FEC, which the recorder and the listeners can use.
+    private static func parameters(_ offered: String?) -> String {
+        var parts = (offered ?? "minptime=10").split(separator: ";").map { String($0.drop { $0 == " " }) }.filter { !$0.isEmpty }
+        parts.removeAll { $0.hasPrefix("useinbandfec=") || $0.hasPrefix("stereo=") || $0.hasPrefix("sprop-stereo=") }
+        return (parts.prefix(16) + ["useinbandfec=1"]).joined(separator: ";")
+    }
+
+    /// RFC 8445 §5.1.2.1: host candidates, TCP behind UDP.
+    private static func line(_ candidate: Candidate, _ place: Int) -> String {
+        let preference = UInt32(65_535 - place)
+        let type: UInt32 = candidate.isTCP ? 90 : 126
+        let priority = type << 24 | preference << 8 | 255
+        return "a=candidate:\(place + 1) 1 \(candidate.isTCP ? "tcp" : "udp") \(priority) \(candidate.ip) "
+            + "\(candidate.port) typ host\(candidate.isTCP ? " tcptype passive" : "")"
+    }
+
+    private func rejected(_ section: SessionDescription.Media) -> [String] {
+        var lines = ["m=\(section.kind) 0 \(section.transport) \(section.formats.first ?? "0")", "c=IN IP4 0.0.0.0"]
+        if let mid = section.attributes.first(where: { $0.name == "mid" }) { lines.append("a=mid:\(mid.value)") }
+        return lines + ["a=inactive"]
+    }
+}
