@@ -1,0 +1,36 @@
+import CLinux
+import Glibc
+
+/// A POSIX thread with a name, for what must not run on the cooperative pool: loops and blocking calls.
+public struct ServiceThread: Sendable {
+    private let handle: pthread_t
+
+    /// Starts a thread.
+    /// - Parameters:
+    ///   - name: as `top -H` shows it; 15 bytes of it.
+    ///   - body: what it does; the thread ends with it.
+    public init(name: String, _ body: @escaping @Sendable () -> Void) {
+        let box = Unmanaged.passRetained(Box(name: name, body: body))
+        var thread = pthread_t()
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
+                clinux_name_thread(box.name)
+                box.body()
+                return nil
+            }, box.toOpaque())
+        precondition(code == 0, "pthread_create: out of threads")
+        handle = thread
+    }
+
+    /// Waits for its end. Blocks: never call it on the cooperative pool.
+    public func join() { pthread_join(handle, nil) }
+
+    private final class Box: Sendable {
+        let name: String
+        let body: @Sendable () -> Void
+        init(name: String, body: @escaping @Sendable () -> Void) { (self.name, self.body) = (String(name.prefix(15)), body) }
+    }
+}

@@ -1,0 +1,42 @@
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "CLinux.h"
+
+_Static_assert(sizeof(struct clinux_mmsghdr) == sizeof(struct mmsghdr), "clinux_mmsghdr must have the layout of mmsghdr");
+
+int clinux_sendmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int count, int flags) {
+    return sendmmsg(socket, (struct mmsghdr *)messages, count, flags);
+}
+
+int clinux_recvmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int count, int flags) {
+    return recvmmsg(socket, (struct mmsghdr *)messages, count, flags, NULL);
+}
+
+void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output, int error) {
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child != 0) { return child; }
+    // From here only what is safe after a fork of a process with threads.
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    // What is ignored stays ignored in another program; the child decides for itself.
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) { _exit(127); }
+    setpgid(0, 0);
+    if (output >= 0) { dup2(output, STDOUT_FILENO); }
+    if (error >= 0) { dup2(error, STDERR_FILENO); }
+    close_range(3, ~0U, 0);
+    execve(path, arguments, environment);
+    _exit(127);
+}

@@ -1,0 +1,35 @@
+#ifndef TALKBURST_CLINUX_H
+#define TALKBURST_CLINUX_H
+
+// What Glibc's module map can't give Swift. Each says why it is here.
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+/// The layout of `struct mmsghdr`, which needs _GNU_SOURCE before the first system header: Swift's Glibc is compiled without it.
+struct clinux_mmsghdr {
+    struct msghdr header;
+    unsigned int length;
+};
+
+/// sendmmsg(2): GNU extension.
+int clinux_sendmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int count, int flags);
+/// recvmmsg(2) without a timeout: GNU extension.
+int clinux_recvmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int count, int flags);
+/// pthread_setname_np(3) for the calling thread: GNU extension.
+void clinux_name_thread(const char *name);
+/// fork(2) and execve(2), which Swift can't call one after the other: the child gets its own process group and dies with the
+/// thread that calls this (PR_SET_PDEATHSIG), which must live as long as the process. Returns the pid or -1.
+pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output, int error);
+
+#endif
