@@ -1,0 +1,243 @@
+import DTLS
+import Floor
+import RTP
+import Reactor
+import Room
+import STUN
+import SecureRTP
+import Talk
+
+// A branch's part of the packet path: a datagram comes in and goes to the room's home; what the home numbered goes out to everybody here.
+extension MediaWorker {
+    func datagram(_ datagram: UnsafeMutableRawBufferPointer, from source: SocketAddress) {
+        let bytes = UnsafeRawBufferPointer(datagram).bindMemory(to: UInt8.self).span
+        if STUNMessage.isSTUN(bytes) {
+            check(bytes, from: source)
+            return
+        }
+        guard let transport = sources[source] ?? afterMail({ self.sources[source] }) else {
+            counters.unknownSource.increment()
+            return
+        }
+        let now = Clocks.monotonicNs()
+        guard transport.bucket.take(at: now) else {
+            counters.overRate.increment()
+            transport.dropped &+= 1
+            return
+        }
+        if let peer = transport.peer, transport.receiver == nil || DTLSSession.isDTLS(bytes[0]) {
+            handshake(UnsafeRawBufferPointer(datagram), peer, transport)
+            return
+        }
+        guard let receiver = transport.receiver else {
+            packet(UnsafeRawBufferPointer(datagram), from: transport, at: source, now)
+            return
+        }
+        // Only what is authentic is looked at, and shows where its sender is.
+        do throws(SRTPError) {
+            let size = try RTPHeader.isRTCP(bytes) ? receiver.unprotectRTCP(datagram) : receiver.unprotect(datagram)
+            packet(UnsafeRawBufferPointer(rebasing: datagram[..<size]), from: transport, at: source, now)
+        } catch {
+            counters.forged.increment()
+        }
+    }
+
+    /// What is not known here may stand in the mailbox: a device that was just told of its place sends at once.
+    func afterMail(_ find: () -> Transport?) -> Transport? {
+        guard mailbox.hasMessages else { return nil }
+        drain()
+        return find()
+    }
+
+    private func packet(_ datagram: UnsafeRawBufferPointer, from transport: Transport, at source: SocketAddress, _ now: Int64) {
+        let bytes = datagram.bindMemory(to: UInt8.self).span
+        if RTPHeader.isRTCP(bytes) {
+            seen(transport, at: source)
+            rtcp(bytes, from: transport, now)
+            return
+        }
+        guard let header = RTPHeader(bytes, levelExtension: transport.media.levelExtension),
+            header.payloadType == transport.media.payloadType,
+            header.payloadSize <= FanOut.payloadMaximum
+        else {
+            counters.garbage.increment()
+            return
+        }
+        seen(transport, at: source)
+        // An empty packet keeps a NAT open and is nothing to hear.
+        guard header.payloadSize > 0, let start = datagram.baseAddress else { return }
+        let payload = UnsafeRawBufferPointer(start: start + header.payloadOffset, count: header.payloadSize)
+        media(header, payload, from: transport, now)
+    }
+
+    /// Something came from where the participant said it was: media may go there.
+    private func seen(_ transport: Transport, at source: SocketAddress) {
+        guard transport.address == nil else { return }
+        transport.address = source
+        listen(transport)
+    }
+
+    private func media(_ header: RTPHeader, _ payload: UnsafeRawBufferPointer, from transport: Transport, _ now: Int64) {
+        let branch = transport.branch
+        if branch.isOpen {
+            transport.reception.packet(ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, arrivalNs: now)
+            uplink(header, payload, from: transport, now)
+            return
+        }
+        guard branch.main.talkerTransport === transport || branch.override?.talkerTransport === transport else {
+            counters.withoutFloor.increment()
+            if branch.implicitRequest {
+                listenForVoice(header, payload, from: transport, now)
+            } else {
+                stray(transport, now)
+            }
+            return
+        }
+        transport.reception.packet(ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, arrivalNs: now)
+        uplink(header, payload, from: transport, now)
+    }
+
+    /// To the home: at once where it is here, else through the ring.
+    private func uplink(_ header: RTPHeader, _ payload: UnsafeRawBufferPointer, from transport: Transport, _ now: Int64) {
+        let branch = transport.branch
+        if let room = branch.room {
+            let packet = Arrival(
+                ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, marker: header.marker, atNs: now)
+            forward(packet, payload, from: transport.uid, in: room)
+            return
+        }
+        var head = BranchRing.Head(kind: .uplink, stream: .main, gid: branch.gid, uid: transport.uid)
+        (head.ssrc, head.sequence, head.timestamp) = (header.ssrc, header.sequence, header.timestamp)
+        (head.marker, head.arrivalNs) = (header.marker, now)
+        send(head, payload: payload, to: branch.home)
+    }
+
+    // MARK: Open rooms
+
+    /// Somebody is heard from now on, and hears a mix of their own; or not any more.
+    func setSolo(_ uid: UserID, _ isHeard: Bool, in branch: Branch) {
+        guard isHeard == (branch.solos[uid] == nil) else { return }
+        let transport = branch.transports[uid]
+        if let transport { silence(transport) }
+        branch.solos[uid] = isHeard ? FanOut(family: socket.family, arena: arena) : nil
+        if let transport {
+            listen(transport)
+            if !isHeard { reportTalker(transport) }
+        }
+        if isHeard {
+            if active.insert(branch.gid).inserted { branch.activeSeconds = 0 }
+        } else if !branch.isActive {
+            active.remove(branch.gid)
+        }
+    }
+
+    /// Sends somebody the mix without themselves.
+    func transmitSolo(_ place: StreamRewriter.Place, _ payload: UnsafeRawBufferPointer, to uid: UserID, in branch: Branch) {
+        guard let fanOut = branch.solos[uid], fanOut.count > 0 else { return }
+        let packet = FanOut.Packet(place: place, ssrc: branch.main.ssrc, payload: payload, talker: nil, dualOnly: false)
+        fanOut.send(packet, on: socket.descriptor) {}
+    }
+
+    /// Sends what the home numbered.
+    func transmit(
+        _ place: StreamRewriter.Place, _ payload: UnsafeRawBufferPointer, on which: FloorStream, dualOnly: Bool, in branch: Branch
+    ) {
+        guard let stream = branch.stream(which) else { return }
+        stream.timestamp = place.timestamp
+        guard stream.fanOut.count > 0 else {
+            stream.fanOut.pass(payload.count)
+            return
+        }
+        let before = stream.fanOut.counts
+        let talker = stream.talkerTransport.map { which == .main ? $0.main : $0.override }
+        let packet = FanOut.Packet(place: place, ssrc: stream.ssrc, payload: payload, talker: talker, dualOnly: dualOnly)
+        isFanningOut = true
+        stream.fanOut.send(packet, on: socket.descriptor) { if mailbox.hasMessages { drain() } }
+        isFanningOut = false
+        counters.sent.increment(by: Int(stream.fanOut.counts.sent &- before.sent))
+        let refused = stream.fanOut.counts.refusedByKernel &- before.refusedByKernel
+        if refused > 0 { counters.refused.increment(by: Int(refused)) }
+        if !deferred.isEmpty {
+            let waiting = deferred
+            deferred = []
+            for work in waiting { work() }
+        }
+    }
+
+    // MARK: Bursts
+
+    /// Somebody has the floor of a stream from now on.
+    func open(_ which: FloorStream, _ uid: UserID, in branch: Branch) {
+        guard let stream = branch.stream(which) else { return }
+        stream.talker = uid
+        stream.talkerTransport = branch.transports[uid]
+        stream.countsAtOpening = stream.fanOut.counts
+        if branch.override != nil { stream.fanOut.resettle() }
+        if active.insert(branch.gid).inserted { branch.activeSeconds = 0 }
+        guard let transport = stream.talkerTransport else { return }
+        transport.reception.burst()
+        guard !transport.kept.isEmpty else { return }
+        // The voice that asked for the floor is heard too.
+        if isFanningOut { deferred.append { [self] in sendKept(transport) } } else { sendKept(transport) }
+    }
+
+    private func sendKept(_ transport: Transport) {
+        let kept = transport.kept
+        transport.kept = []
+        for packet in kept {
+            packet.payload.withUnsafeBytes { payload in
+                transport.reception.packet(
+                    ssrc: packet.header.ssrc, sequence: packet.header.sequence, timestamp: packet.header.timestamp,
+                    arrivalNs: packet.arrivalNs)
+                uplink(packet.header, payload, from: transport, packet.arrivalNs)
+            }
+        }
+    }
+
+    /// The burst is over.
+    func close(_ which: FloorStream, _ uid: UserID, length: UInt16, in branch: Branch) {
+        guard let stream = branch.stream(which) else { return }
+        if let transport = stream.talkerTransport {
+            // It did not hear itself: its numbering goes on as if there had been nothing.
+            let listener = which == .main ? transport.main : transport.override
+            listener.sequenceOffset &+= length
+            listener.baseline.packets &+= stream.fanOut.counts.packets &- stream.countsAtOpening.packets
+            listener.baseline.octets &+= stream.fanOut.counts.octets &- stream.countsAtOpening.octets
+            stream.fanOut.reform(listener)
+            transport.gate.reset()
+            transport.kept = []
+            reportTalker(transport)
+        }
+        stream.talker = nil
+        stream.talkerTransport = nil
+        if which == .override { branch.main.fanOut.resettle() }
+        if !branch.isActive { active.remove(branch.gid) }
+    }
+
+    // MARK: Media without the floor
+
+    /// Tells the home now and then that somebody talks who must not; it decides whether they are told.
+    private func stray(_ transport: Transport, _ now: Int64) {
+        guard now &- transport.strayedAt >= 250_000_000 || transport.strayedAt == 0 else { return }
+        transport.strayedAt = now
+        report(.stray, about: transport)
+    }
+
+    /// Voice of somebody without the floor, in a room where that is a request.
+    private func listenForVoice(_ header: RTPHeader, _ payload: UnsafeRawBufferPointer, from transport: Transport, _ now: Int64) {
+        guard VoiceGate.isVoice(level: header.level, payloadSize: header.payloadSize) else { return }
+        transport.kept.append(Transport.KeptPacket(header: header, payload: Array(payload), arrivalNs: now))
+        if transport.kept.count > 3 { transport.kept.removeFirst() }
+        if transport.gate.voice(at: now) { report(.voice, about: transport) }
+    }
+
+    /// Says something about somebody to the room's home.
+    func report(_ report: BranchReport, about transport: Transport) {
+        let branch = transport.branch
+        if branch.room != nil {
+            take(report, of: transport.uid, generation: transport.generation, in: branch.gid)
+        } else {
+            mailboxes[branch.home].post(.report(branch.gid, transport.uid, generation: transport.generation, report))
+        }
+    }
+}

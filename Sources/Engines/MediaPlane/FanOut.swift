@@ -1,0 +1,108 @@
+import Glibc
+import RTP
+
+/// Sends each packet of a stream to all of its listeners on this worker, plain ones and those with keys of their own.
+///
+/// Used by its worker's thread only. What goes in the middle of a packet's way is taken away after it.
+final class FanOut {
+    /// A packet on its way to many.
+    struct Packet {
+        var place: StreamRewriter.Place
+        var ssrc: UInt32
+        /// 1…`payloadMaximum` bytes.
+        var payload: UnsafeRawBufferPointer
+        /// Who does not hear itself, where it is here.
+        var talker: Listener?
+        /// Only for those who hear both streams of a dual floor.
+        var dualOnly: Bool
+
+        /// The 12 bytes that differ between listeners in their payload type and numbering (RFC 3550 §5.1).
+        func writeHeader(_ payloadType: UInt8, offset: UInt16, ssrc: UInt32, to bytes: UnsafeMutableRawPointer) {
+            bytes.storeBytes(of: 0x80, as: UInt8.self)
+            bytes.storeBytes(of: (place.marker ? 0x80 : 0) | payloadType, toByteOffset: 1, as: UInt8.self)
+            bytes.storeBytes(of: (place.sequence &- offset).bigEndian, toByteOffset: 2, as: UInt16.self)
+            bytes.storeBytes(of: place.timestamp.bigEndian, toByteOffset: 4, as: UInt32.self)
+            bytes.storeBytes(of: ssrc.bigEndian, toByteOffset: 8, as: UInt32.self)
+        }
+    }
+
+    /// The largest payload that is forwarded.
+    static let payloadMaximum = 1_500
+
+    private let plain: PlainFanOut
+    /// Made with the first listener that has keys.
+    private var secure: SecureFanOut?
+    private let family: Int32
+    private let arena: SecureFanOut.Arena
+    private var isSending = false
+    private var leaving: [Listener] = []
+    private(set) var counts = SendCounts()
+
+    init(family: Int32, arena: SecureFanOut.Arena) {
+        (self.family, self.arena) = (family, arena)
+        plain = PlainFanOut(family: family)
+    }
+
+    var count: Int { plain.count + (secure?.count ?? 0) }
+
+    /// Starts sending to a listener, in the form that its offset and payload type ask for; or sends to another address from now on.
+    func add(_ listener: Listener, to address: SocketAddress) {
+        if let index = listener.index {
+            leaving.removeAll { $0 === listener }
+            if listener.isSecure { secure?.setAddress(address, of: index) } else { plain.setAddress(address, of: index) }
+            return
+        }
+        listener.baseline = counts
+        guard let sender = listener.sender else {
+            plain.add(listener, to: address)
+            return
+        }
+        let secure = self.secure ?? SecureFanOut(family: family, arena: arena)
+        self.secure = secure
+        secure.add(listener, sender, to: address)
+    }
+
+    /// Stops sending to a listener.
+    func remove(_ listener: Listener) {
+        guard let index = listener.index else { return }
+        if isSending {
+            leaving.append(listener)
+        } else if listener.isSecure {
+            secure?.remove(index)
+        } else {
+            plain.remove(index)
+        }
+    }
+
+    /// A listener's offset changed after a burst of its own.
+    func reform(_ listener: Listener) {
+        if listener.isSecure { secure?.reform(listener) } else { plain.reform(listener) }
+    }
+
+    /// Another stream was heard in between: those who hear both under one SSRC go on behind it.
+    func resettle() { secure?.resettle() }
+
+    /// A packet went by that nobody here hears: late comers' counts start behind it.
+    func pass(_ octets: Int) {
+        counts.packets &+= 1
+        counts.octets &+= UInt64(octets)
+    }
+
+    /// Sends a packet to everybody but its talker.
+    /// - Parameter between: called between batches, while more is to be sent.
+    func send(_ packet: Packet, on socket: Int32, between: () -> Void) {
+        guard packet.payload.count <= FanOut.payloadMaximum, packet.payload.count > 0 else { return }
+        pass(packet.payload.count)
+        isSending = true
+        plain.send(packet, on: socket, counts: &counts, between: between)
+        if let secure, secure.count > 0 {
+            if plain.count > 0 { between() }
+            secure.send(packet, on: socket, counts: &counts, between: between)
+        }
+        isSending = false
+        guard !leaving.isEmpty else { return }
+        let gone = leaving
+        leaving = []
+        for listener in gone { remove(listener) }
+    }
+}

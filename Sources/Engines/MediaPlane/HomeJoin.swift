@@ -1,0 +1,196 @@
+import Floor
+import Messages
+import RTP
+import Reactor
+import Room
+import Talk
+
+// Joins and changes of room. The room decides here; the transport may be on any worker, and stays there until its participant leaves.
+extension MediaWorker {
+    /// Refuses a declared address that can't be, or is somebody else's.
+    func check(_ media: MediaDescription, of joining: Joining) throws(Refusal) {
+        guard let declared = media.address else { return }
+        guard !declared.isUnusable, !addresses.contains(declared), declared.isIPv4 || !addresses[index].isIPv4 else {
+            throw Refusal(.invalidElement, "invalid element (rtp.ip and rtp.port: media can't be sent to \(declared))")
+        }
+        guard let other = map.holder(of: declared), other.uid != joining.uid, !map.isVanished(other.uid, in: other.gid) else { return }
+        throw Refusal(.invalidElement, "invalid element (rtp.ip and rtp.port: \(declared) is in use by another participant)")
+    }
+
+    /// The transport goes along: its place is known to the room that is left, which hands it over.
+    func changeRoom(_ from: GroupID, _ to: GroupID, _ joining: Joining, _ token: UInt64, _ door: any Door) throws(Refusal) {
+        let old = try room(from, joining.uid, joining.endpoint)
+        guard let place = old.places[joining.uid] else { throw Refusal(.notJoined, "user \(joining.uid) is not in room \(from)") }
+        let join = PendingJoin(gid: to, joining: joining, media: place.media, from: (from, place), door: door, token: token)
+        let home = map.home(of: to)
+        if let home, home != index { mailboxes[home].post(.arrive(join)) } else { lookUp(join) }
+    }
+
+    func lookUp(_ join: PendingJoin) {
+        guard rooms[join.gid] != nil else {
+            let state = ownership.state(of: join.gid)
+            let refusal =
+                state == .here
+                ? Refusal(.noSuchRoom, "no such room (\(join.gid))")
+                : Refusal(.notReady, "room \(join.gid) is not served by this node: try again")
+            join.door.deliver(.answer(token: join.token, .failure(refusal)))
+            return
+        }
+        let token = nextToken << 6 | UInt64(index)
+        nextToken += 1
+        joins[token] = join
+        output.lookUp(join.joining.uid, in: join.gid, token: token)
+    }
+
+    func finishJoin(_ token: UInt64, _ answer: RoleAnswer) {
+        guard let join = joins.removeValue(forKey: token) else { return }
+        do throws(Refusal) {
+            let info = try complete(join, answer)
+            join.door.deliver(.answer(token: join.token, .success(.joined(info))))
+        } catch {
+            join.door.deliver(.answer(token: join.token, .failure(error)))
+        }
+    }
+
+    private func complete(_ join: PendingJoin, _ answer: RoleAnswer) throws(Refusal) -> JoinedInfo {
+        let room = try room(join.gid)
+        let uid = join.joining.uid
+        if answer.isMember == false { throw Refusal(.unauthorized, "user \(uid) is not a member of group \(join.gid)") }
+        if join.from == nil { try check(join.media, of: join.joining) }
+        let effects = try room.machine.join(
+            join.joining, role: answer.role ?? room.machine.lastRole(of: uid), at: moment(), random: &random)
+        guard let participant = room.machine.participants[uid] else { throw Refusal(.unknown, "user \(uid) could not join") }
+        // An older stay goes before its transport's place is taken.
+        let (removals, rest) = effects.reduce(into: ([RoomEffect](), [RoomEffect]())) { parts, effect in
+            if case .removed = effect { parts.0.append(effect) } else { parts.1.append(effect) }
+        }
+        run(removals, in: room)
+        doors[join.joining.endpoint] = join.door
+        map.setVanished(false, uid, in: join.gid)
+        let place = settle(join, participant, in: room)
+        room.audience = nil
+        run(rest, in: room)
+        reschedule(room)
+        if let (from, _) = join.from, from != join.gid { leaveBehind(from, uid, join.joining.endpoint) }
+        if answer.role == nil { output.correctLater(uid, in: join.gid, generation: participant.generation) }
+        return info(participant, place, room)
+    }
+
+    /// Finds the transport a worker, or keeps the one that it has.
+    private func settle(_ join: PendingJoin, _ participant: Participant, in room: RoomHost) -> RoomHost.Place {
+        let uid = participant.uid
+        let old = room.places[uid]
+        var place: RoomHost.Place
+        if let carried = join.from?.place {
+            place = carried
+        } else {
+            let worker = map.place(home: index, counts: room.counts, sharing: settings.shareFrom)
+            place = RoomHost.Place(worker: worker, generation: 0, media: prepared(join.media), latch: newLatch())
+        }
+        place.generation = participant.generation
+        if let old { room.counts[old.worker] -= 1 } else { count(uid, by: 1) }
+        room.counts[place.worker] += 1
+        room.places[uid] = place
+        openBranch(of: room, on: place.worker)
+        let hosting = Hosting(
+            uid: uid, endpoint: participant.endpoint, generation: participant.generation, media: place.media, latch: place.latch,
+            dual: participant.dual, suspended: participant.suspended, usesRTCP: participant.signalling == .rtcp)
+        if let (from, _) = join.from {
+            tell(.adopt(hosting, from: from), of: room.gid, on: place.worker)
+        } else {
+            tell(.host(hosting), of: room.gid, on: place.worker)
+        }
+        return place
+    }
+
+    /// A worker that has somebody of a room knows the room, from then on until the room is gone.
+    func openBranch(of room: RoomHost, on worker: Int) {
+        guard worker != index, !room.branches.contains(worker) else { return }
+        room.branches.append(worker)
+        tell(opening(of: room), of: room.gid, on: worker)
+        for uid in room.mix?.recordings.keys ?? [:].keys {
+            send(BranchRing.Head(kind: .soloBegin, stream: .main, gid: room.gid, uid: uid), to: worker)
+        }
+        // Whoever talks already is heard there from the next packet on.
+        for which in [FloorStream.main, .override] {
+            guard let stream = room.stream(which), stream.talk != nil,
+                let talker = which == .main ? room.machine.floor.holder : room.machine.floor.overrider
+            else { continue }
+            send(BranchRing.Head(kind: .opened, stream: which, gid: room.gid, uid: talker), to: worker)
+        }
+    }
+
+    func opening(of room: RoomHost) -> BranchCommand {
+        .open(
+            home: index, main: room.main.ssrc, override: room.override?.ssrc,
+            implicitRequest: room.machine.floor.settings.implicitRequest, isOpen: room.mix != nil)
+    }
+
+    private func leaveBehind(_ gid: GroupID, _ uid: UserID, _ endpoint: EndpointID) {
+        if rooms[gid] != nil {
+            depart(gid, uid, endpoint)
+        } else if let home = map.home(of: gid) {
+            mailboxes[home].post(.depart(gid, uid, endpoint))
+        }
+    }
+
+    /// The participant's handle is in another room now, and its transport with it.
+    func depart(_ gid: GroupID, _ uid: UserID, _ endpoint: EndpointID) {
+        guard let room = rooms[gid], room.machine.participants[uid]?.endpoint == endpoint else { return }
+        // The endpoint's door stays known where the new room is at home here too.
+        let door = doors[endpoint]
+        run(room.machine.leave(uid, at: moment(), random: &random), in: room)
+        if rooms.values.contains(where: { $0 !== room && $0.machine.participants[uid]?.endpoint == endpoint }) { doors[endpoint] = door }
+    }
+
+    private func info(_ participant: Participant, _ place: RoomHost.Place, _ room: RoomHost) -> JoinedInfo {
+        let others = room.machine.participants.values.lazy.filter { $0.uid != participant.uid }.prefix(settings.rules.notifyMax)
+        return JoinedInfo(
+            participant: participant, others: others.sorted { $0.uid < $1.uid }, total: room.machine.participants.count,
+            talking: talking(room), media: answer(place, room), state: room.machine.state(for: participant.uid))
+    }
+
+    func answer(_ place: RoomHost.Place, _ room: RoomHost) -> MediaAnswer {
+        MediaAnswer(
+            address: addresses[place.worker], payloadType: place.media.payloadType, ssrc: place.media.ssrc ?? room.main.ssrc,
+            overrideSSRC: room.override?.ssrc, latch: place.latch, srtp: place.media.srtp?.local)
+    }
+
+    /// A WebRTC peer gets an SSRC that it keeps.
+    private func prepared(_ media: MediaDescription) -> MediaDescription {
+        var media = media
+        if media.webRTC != nil { media.ssrc = UInt32.random(in: 1 ... .max, using: &random) }
+        return media
+    }
+
+    /// An offer of somebody who is in the room: their first, new ICE credentials, or another peer's.
+    func describe(_ uid: UserID, _ offered: MediaDescription, in room: RoomHost) throws(Refusal) -> MediaAnswer {
+        guard var place = room.places[uid] else { throw Refusal(.notJoined, "user \(uid) is not in room \(room.gid)") }
+        let before = place.media.webRTC
+        var media = prepared(offered)
+        media.ssrc = place.media.ssrc ?? media.ssrc
+        // The same credentials again are no restart: ours stay too.
+        if before?.credentials != offered.webRTC?.credentials, before != nil { place.latch = newLatch() }
+        place.media = media
+        room.places[uid] = place
+        tell(.describe(uid, media, latch: place.latch), of: room.gid, on: place.worker)
+        return answer(place, room)
+    }
+
+    /// RFC 8445 §5.3: at least 24 bits of the name and 128 of the password are random.
+    private func newLatch() -> (username: String, password: String) { (hex(8), hex(16)) }
+
+    func correct(_ gid: GroupID, _ uid: UserID, _ generation: UInt64, _ role: Role) {
+        guard let room = rooms[gid], let participant = room.machine.participants[uid], participant.generation == generation,
+            participant.role != role, let effects = try? room.machine.setRole(role, of: uid, at: moment(), random: &random)
+        else { return }
+        run(effects, in: room)
+    }
+
+    private func hex(_ bytes: Int) -> String {
+        (0..<bytes).map { _ in
+            let byte = UInt8.random(in: 0 ... .max, using: &random)
+            return (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }.joined()
+    }
+}

@@ -1,0 +1,219 @@
+import CLinux
+import DTLS
+import Floor
+import Messages
+import Mixer
+import Reactor
+import Recorder
+import Room
+import Talk
+
+/// The loop that owns a UDP port, the rooms at home here, and the branches of rooms at home elsewhere. Made and used on one thread.
+final class MediaWorker {
+    let index: Int
+    let socket: UDPSocket
+    let arena: SecureFanOut.Arena
+    let settings: MediaSettings
+    let addresses: [SocketAddress]
+    let output: any MediaPlaneOutput
+    let ring: RecorderRing
+    let counters: PlaneCounters
+    let map: PlaneMap
+    let mailboxes: [Mailbox<WorkerMessage>]
+    let mailbox: Mailbox<WorkerMessage>
+    let links: BranchRings
+    let bell: Bell
+    private let incoming: [BranchRing]
+    var random = SystemRandomNumberGenerator()
+
+    // At home here.
+    var rooms: [GroupID: RoomHost] = [:]
+    /// The door of each handle that is in a room.
+    var doors: [EndpointID: any Door] = [:]
+    var ownership = Ownership(states: [], partition: { _ in 0 })
+    var joins: [UInt64: PendingJoin] = [:]
+    var parked: [ParkedRequest] = []
+    var nextToken: UInt64 = 1
+    /// Open rooms where somebody was heard lately.
+    var mixing: Set<GroupID> = []
+    private var mixAt: MonotonicNs?
+    /// Rooms where something is being played.
+    var announcing: Set<GroupID> = []
+
+    // Transports here.
+    var branches: [GroupID: Branch] = [:]
+    var sources: [SocketAddress: Transport] = [:]
+    var latches: [String: Transport] = [:]
+    /// Those with a WebRTC peer.
+    var peers: [ObjectIdentifier: Transport] = [:]
+    let identity: DTLSIdentity
+    /// Rooms where somebody talks: only these are looked at every second.
+    var active: Set<GroupID> = []
+    /// A fan-out is under way: what would start another waits in `deferred`.
+    var isFanningOut = false
+    var deferred: [() -> Void] = []
+
+    private var timers = TimerHeap()
+    private var secondAt: MonotonicNs?
+    private var isStopping = false
+    private static let mailToken: UInt32 = 1
+    private static let mediaToken: UInt32 = 2
+    private static let bellToken: UInt32 = 3
+
+    /// A request for a room that is being restored.
+    struct ParkedRequest {
+        var request: DoorRequest
+        var gid: GroupID
+        var token: UInt64
+        var door: any Door
+        var deadline: MonotonicNs
+    }
+
+    init(_ parts: WorkerParts) {
+        (index, socket, arena) = (parts.index, parts.socket, parts.arena)
+        (settings, addresses) = (parts.settings, parts.addresses)
+        (output, ring, counters) = (parts.output, parts.ring, parts.counters)
+        identity = parts.identity
+        (map, mailboxes, links) = (parts.mail.map, parts.mail.mailboxes, parts.links)
+        mailbox = mailboxes[index]
+        bell = links.bell(of: index)
+        incoming = links.incoming(to: index)
+    }
+
+    /// Runs until `.stop`.
+    func run() {
+        let poller = Poller()
+        poller.watch(mailbox.descriptor, token: MediaWorker.mailToken)
+        poller.watch(socket.descriptor, token: MediaWorker.mediaToken)
+        poller.watch(bell.descriptor, token: MediaWorker.bellToken)
+        while !isStopping {
+            let now = Clocks.monotonicNs()
+            var (media, mail) = (false, false)
+            poller.wait(until: nextDeadline(now), now: now) { token in
+                switch token {
+                case MediaWorker.mailToken: mail = true
+                case MediaWorker.bellToken: bell.quieten()
+                default: media = true
+                }
+            }
+            // Media first: a release must not overtake the last packets of its talk. What opened a talk was said before its first packet
+            // was sent, and so is known by now.
+            if media { receive() }
+            if mail { drain() }
+            drainRings()
+            tick()
+        }
+        for room in rooms.values {
+            run(room.machine.destroy(at: moment(), random: &random), in: room)
+            endMix(of: room)
+        }
+    }
+
+    /// Both clocks, now.
+    func moment() -> Moment { Moment(monotonic: Clocks.monotonicNs(), wallMs: Clocks.wallMs()) }
+
+    /// Takes what came in the mailbox; also called between the batches of a large fan-out.
+    func drain() {
+        for message in mailbox.take() { handle(message) }
+    }
+
+    /// Takes what other workers sent. What they posted before it is handled before it.
+    func drainRings() {
+        for ring in incoming where ring.hasEntries {
+            ring.drain(after: { if mailbox.hasMessages { drain() } }) { kind, head, payload in take(kind, head, payload) }
+        }
+    }
+
+    private func handle(_ message: WorkerMessage) {
+        switch message {
+        case .input(let input): handle(input)
+        case .arrive(let join): lookUp(join)
+        case .depart(let gid, let uid, let endpoint): depart(gid, uid, endpoint)
+        case .branch(let gid, let command): perform(command, gid)
+        case .report(let gid, let uid, let generation, let report): take(report, of: uid, generation: generation, in: gid)
+        case .released(let address, let gid, let uid):
+            if let transport = branches[gid]?.transports[uid] { release(address, of: transport) }
+        case .list(let collector):
+            collector.add(rooms.values.map { ($0.machine.identity, $0.machine.participants.count) })
+        case .stop: isStopping = true
+        }
+    }
+
+    private func handle(_ input: PlaneInput) {
+        switch input {
+        case .ownership(let ownership):
+            self.ownership = ownership
+            retryParked()
+        case .restore(let record, let epoch): restore(record, epoch: epoch)
+        case .close(let groups): for gid in groups { close(gid) }
+        case .signal(let request, let token, let epoch): output.answered(signal(request, epoch: epoch), token: token)
+        case .door(let request, let token, let door): handle(request, token, door)
+        case .lookedUp(let token, let answer): finishJoin(token, answer)
+        case .roleCorrected(let gid, let uid, let generation, let role): correct(gid, uid, generation, role)
+        }
+    }
+
+    /// Says something to a branch: at once where it is here, else by its worker's mailbox.
+    func tell(_ command: BranchCommand, of gid: GroupID, on worker: Int) {
+        if worker == index { perform(command, gid) } else { mailboxes[worker].post(.branch(gid, command)) }
+    }
+
+    private func receive() {
+        // A few batches, then a look at the mailbox: a flood of media does not keep control waiting.
+        for _ in 0..<8 {
+            // What other workers said before these datagrams came is known before they are looked at.
+            let count = socket.receive(before: { self.drainRings() }) { from, datagram in
+                counters.received.increment()
+                self.datagram(datagram, from: from)
+            }
+            if mailbox.hasMessages { drain() }
+            if count < UDPSocket.receiveBatch { return }
+        }
+    }
+
+    // MARK: Time
+
+    private func nextDeadline(_ now: MonotonicNs) -> MonotonicNs? {
+        if active.isEmpty { secondAt = nil } else if secondAt == nil { secondAt = now + 1_000_000_000 }
+        if mixing.isEmpty { mixAt = nil } else if mixAt == nil { mixAt = now + RoomMixer.tickNs }
+        var earliest = timers.earliest
+        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline(now)] {
+            if let time { earliest = min(earliest ?? time, time) }
+        }
+        return earliest
+    }
+
+    private func tick() {
+        let moment = moment()
+        while let due = timers.pop(until: moment.monotonic) {
+            guard let room = rooms[due.gid], room.scheduledAt == due.at else { continue }
+            room.scheduledAt = nil
+            run(room.machine.tick(at: moment, random: &random), in: room)
+            reschedule(room)
+        }
+        while let time = mixAt, time <= moment.monotonic {
+            // Behind by more than a few, the clock is set anew: what was missed is not made up.
+            mixAt = moment.monotonic - time > 5 * RoomMixer.tickNs ? moment.monotonic + RoomMixer.tickNs : time + RoomMixer.tickNs
+            tickMixes(time)
+        }
+        if !announcing.isEmpty { tickAnnouncements(moment.monotonic) }
+        if let time = secondAt, time <= moment.monotonic {
+            secondAt = time + 1_000_000_000
+            second(moment)
+        }
+        if !peers.isEmpty { tickPeers(moment.monotonic) }
+        while let first = parked.first, first.deadline <= moment.monotonic {
+            parked.removeFirst()
+            let refusal = Refusal(.notReady, "room \(first.gid) is not ready on this node yet: try again")
+            first.door.deliver(.answer(token: first.token, .failure(refusal)))
+        }
+    }
+
+    /// Makes sure that the heap wakes a room in time; a later deadline is found when the earlier one comes.
+    func reschedule(_ room: RoomHost) {
+        guard let deadline = room.machine.nextDeadline else { return }
+        if let scheduled = room.scheduledAt, scheduled <= deadline { return }
+        room.scheduledAt = deadline
+        timers.push(TimerHeap.Entry(at: deadline, gid: room.gid))
+    }
+}

@@ -1,0 +1,119 @@
+import Room
+import Synchronization
+import Talk
+
+/// What the workers of one process know together: where each room is at home, how full each worker is, who has which address, who is
+/// online. Control only: nothing here is touched for a packet.
+public final class PlaneMap: Sendable {
+    /// Who has an address.
+    struct Holder: Sendable, Equatable {
+        var worker: Int
+        var gid: GroupID
+        var uid: UserID
+    }
+    private struct State: Sendable {
+        var homes: [GroupID: Int] = [:]
+        var rooms: [Int]
+        var participants: [Int]
+        var holders: [SocketAddress: Holder] = [:]
+        /// How many rooms somebody is in.
+        var presence: [UserID: Int] = [:]
+        /// Stays without a socket, whose address may go to somebody else.
+        var vanished: Set<Stay> = []
+    }
+    private struct Stay: Sendable, Hashable {
+        var gid: GroupID
+        var uid: UserID
+    }
+
+    /// How many workers there are.
+    let workers: Int
+    /// What the node's RTP timestamps are ahead of its clock: random, as RFC 3550 §5.1 asks.
+    let clockOffset = UInt32.random(in: 0 ... .max)
+    private let state: Mutex<State>
+
+    init(workers: Int) {
+        self.workers = workers
+        state = Mutex(State(rooms: Array(repeating: 0, count: workers), participants: Array(repeating: 0, count: workers)))
+    }
+
+    // MARK: Rooms
+
+    /// The worker that owns a room; nil: there is no such room on this node.
+    func home(of gid: GroupID) -> Int? { state.withLock { $0.homes[gid] } }
+
+    /// Chooses the least loaded worker for a room that is to be opened, and keeps to it.
+    func choose(for gid: GroupID) -> Int {
+        state.withLock { state in
+            if let home = state.homes[gid] { return home }
+            let home =
+                (0..<workers).min { (state.participants[$0], state.rooms[$0], $0) < (state.participants[$1], state.rooms[$1], $1) } ?? 0
+            state.homes[gid] = home
+            state.rooms[home] += 1
+            return home
+        }
+    }
+
+    /// A room is gone, or was never opened.
+    func forget(_ gid: GroupID) {
+        state.withLock { state in
+            if let home = state.homes.removeValue(forKey: gid) { state.rooms[home] -= 1 }
+        }
+    }
+
+    /// How many rooms this node has.
+    var roomCount: Int { state.withLock { $0.homes.count } }
+
+    // MARK: Participants
+
+    /// Where a participant's transport goes: the room's home while few are there, then the worker with the fewest of the room's people.
+    /// - Parameters:
+    ///   - counts: the room's participants by worker.
+    ///   - sharing: from how many at home on others take their part.
+    func place(home: Int, counts: [Int], sharing: Int) -> Int {
+        guard counts[home] >= sharing else { return home }
+        return state.withLock { state in
+            (0..<workers).min { (counts[$0], state.participants[$0]) < (counts[$1], state.participants[$1]) } ?? home
+        }
+    }
+
+    func count(onWorker worker: Int, by step: Int) { state.withLock { $0.participants[worker] += step } }
+
+    /// Keeps count of whom this node has.
+    /// - Returns: true for a first join, false for a last leave, nil where neither is the case; and how many people there are.
+    func count(_ uid: UserID, by step: Int) -> (online: Bool?, people: Int) {
+        state.withLock { state in
+            let before = state.presence[uid] ?? 0
+            let after = max(0, before + step)
+            state.presence[uid] = after == 0 ? nil : after
+            return (before == 0 && after > 0 ? true : before > 0 && after == 0 ? false : nil, state.presence.count)
+        }
+    }
+
+    // MARK: Addresses
+
+    func holder(of address: SocketAddress) -> Holder? { state.withLock { $0.holders[address] } }
+
+    /// Somebody has an address now.
+    /// - Returns: who had it before.
+    func hold(_ address: SocketAddress, _ holder: Holder) -> Holder? {
+        state.withLock { state in
+            let before = state.holders.updateValue(holder, forKey: address)
+            return before == holder ? nil : before
+        }
+    }
+
+    /// Somebody's address is free, unless it is another's by now.
+    func release(_ address: SocketAddress, of holder: Holder) {
+        state.withLock { if $0.holders[address] == holder { $0.holders[address] = nil } }
+    }
+
+    /// Somebody's socket broke, or is back, or they left.
+    func setVanished(_ vanished: Bool, _ uid: UserID, in gid: GroupID) {
+        state.withLock { state in
+            if vanished { state.vanished.insert(Stay(gid: gid, uid: uid)) } else { state.vanished.remove(Stay(gid: gid, uid: uid)) }
+        }
+    }
+
+    func isVanished(_ uid: UserID, in gid: GroupID) -> Bool { state.withLock { $0.vanished.contains(Stay(gid: gid, uid: uid)) } }
+}

@@ -1,0 +1,155 @@
+import Floor
+import RTP
+import Room
+import SecureRTP
+import Talk
+
+/// A participant's place in one stream's fan-out. Used by its worker's thread only.
+final class Listener {
+    let payloadType: UInt8
+    /// Hears the holder also while an owner talks over it.
+    let dual: Bool
+    /// Where it stands in the fan-out; nil: it gets nothing.
+    var index: Int?
+    var variant: PlainFanOut.Variant?
+    /// Protects what it hears; nil: it hears plain RTP.
+    let sender: SRTPSender?
+    /// Of what it hears, where that is its own and not the stream's.
+    let ssrc: UInt32?
+    /// What its own bursts took of the stream's numbers.
+    var sequenceOffset: UInt16 = 0
+    /// The stream's counts when it came, for its sender reports.
+    var baseline = SendCounts()
+
+    init(payloadType: UInt8, dual: Bool, sender: SRTPSender?, ssrc: UInt32?) {
+        (self.payloadType, self.dual, self.sender, self.ssrc) = (payloadType, dual, sender, ssrc)
+    }
+
+    var isSecure: Bool { sender != nil }
+}
+
+/// One participant's media: where it goes and comes from, and what is known of the link. Used by its worker's thread only.
+final class Transport {
+    let uid: UserID
+    unowned(unsafe) private(set) var branch: Branch
+    private(set) var generation: UInt64
+    /// What it said about its media.
+    private(set) var media: MediaDescription
+    /// Under which it latches, or makes its checks.
+    private(set) var latch: (username: String, password: String)
+    /// All names under which it is found: a restart leaves the older ones.
+    private(set) var latchNames: [String]
+    /// WebRTC's part of it; nil: it has an address, or latches.
+    private(set) var peer: WebRTCPeer?
+    /// Where media goes; nil until the participant has shown itself, unless its network is trusted.
+    var address: SocketAddress?
+    /// Where it said it was, until something came from there.
+    var declared: SocketAddress?
+    /// Hears both streams of a dual floor.
+    private var dual: Bool
+    /// Gets no media for a while.
+    var isSuspended: Bool
+    /// In the main stream's fan-out.
+    private(set) var main: Listener
+    /// In the override's, where the room has one.
+    private(set) var override: Listener
+    var reception = ReceptionStatistics()
+    var remote = RemoteReception()
+    var bucket: TokenBucket
+    var gate = VoiceGate()
+    var kept: [KeptPacket] = []
+    var dropped: UInt64 = 0
+    /// Protects what it hears and unprotects what it sends; nil: plain RTP.
+    private(set) var sender: SRTPSender?
+    private(set) var receiver: SRTPReceiver?
+    /// When the home was last told of media without the floor.
+    var strayedAt: Int64 = 0
+
+    /// A packet of the voice that asks for the floor, kept until it is granted.
+    struct KeptPacket {
+        var header: RTPHeader
+        var payload: [UInt8]
+        var arrivalNs: Int64
+    }
+
+    init(_ hosting: Hosting, branch: Branch, bucket: TokenBucket) {
+        (uid, self.branch, generation, latch) = (hosting.uid, branch, hosting.generation, hosting.latch)
+        (media, isSuspended, dual, latchNames) = (hosting.media, hosting.suspended, hosting.dual, [hosting.latch.username])
+        self.bucket = bucket
+        if let keys = hosting.media.srtp {
+            sender = try? SRTPSender(keys.local)
+            receiver = try? SRTPReceiver(keys.remote)
+        }
+        peer = hosting.media.webRTC.map { WebRTCPeer($0, latch: hosting.latch) }
+        main = Listener(payloadType: media.payloadType, dual: dual, sender: sender, ssrc: media.ssrc)
+        override = Listener(payloadType: media.payloadType, dual: true, sender: sender, ssrc: media.ssrc)
+    }
+
+    /// Whether it may be sent media: a WebRTC peer only once there are keys.
+    var isReady: Bool { peer == nil || sender != nil }
+
+    /// The SSRC of what it hears.
+    var heardSSRC: UInt32 { media.ssrc ?? branch.main.ssrc }
+
+    /// Goes over to another room, whose streams it hears anew. It must be out of the old one's fan-outs.
+    func move(to branch: Branch, _ hosting: Hosting) {
+        (self.branch, generation, isSuspended, dual) = (branch, hosting.generation, hosting.suspended, hosting.dual)
+        renewListeners()
+        gate.reset()
+        kept = []
+    }
+
+    /// Another description: an offer of somebody who had none, new ICE credentials, or a new peer altogether. It must be out of the
+    /// fan-outs.
+    func describe(_ media: MediaDescription, latch: (username: String, password: String)) {
+        guard let offer = media.webRTC else { return }
+        (self.media, self.latch) = (media, latch)
+        if !latchNames.contains(latch.username) { latchNames.append(latch.username) }
+        if let peer, peer.offer.fingerprint == offer.fingerprint {
+            peer.restart(offer, latch: latch)
+        } else {
+            peer = WebRTCPeer(offer, latch: latch)
+            (sender, receiver, reception) = (nil, nil, ReceptionStatistics())
+        }
+        renewListeners()
+    }
+
+    /// The keys of a DTLS handshake. It must be out of the fan-outs.
+    func secure(_ keys: SRTPKeys) throws(SRTPError) {
+        sender = try SRTPSender(keys.local)
+        receiver = try SRTPReceiver(keys.remote)
+        renewListeners()
+    }
+
+    private func renewListeners() {
+        main = Listener(payloadType: media.payloadType, dual: dual, sender: sender, ssrc: media.ssrc)
+        override = Listener(payloadType: media.payloadType, dual: true, sender: sender, ssrc: media.ssrc)
+    }
+}
+
+/// Lets packets through at a rate, with bursts: a participant who floods is cut to it, and the others do not notice.
+struct TokenBucket {
+    private let perSecond: Int64
+    private let limitNs: Int64
+    private var creditNs: Int64
+    private var lastNs: Int64?
+
+    /// - Parameters:
+    ///   - perSecond: packets per second; 1…
+    ///   - burst: packets at once.
+    init(perSecond: Int, burst: Int) {
+        self.perSecond = Int64(max(1, perSecond))
+        limitNs = Int64(max(1, burst)) * 1_000_000_000 / self.perSecond
+        creditNs = limitNs
+    }
+
+    /// Takes one packet; false: drop it.
+    mutating func take(at now: Int64) -> Bool {
+        creditNs = min(limitNs, creditNs + max(0, now - (lastNs ?? now)))
+        lastNs = now
+        let cost = 1_000_000_000 / perSecond
+        guard creditNs >= cost else { return false }
+        creditNs -= cost
+        return true
+    }
+}

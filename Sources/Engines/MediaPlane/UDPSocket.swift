@@ -1,0 +1,101 @@
+import CLinux
+import Glibc
+
+/// A media worker's one UDP port, with the buffers of its batches. Used by its worker's thread only.
+final class UDPSocket {
+    /// How many datagrams one recvmmsg(2) takes.
+    static let receiveBatch = 64
+    /// The largest datagram that is taken whole; what is longer is cut, and fails to parse or to matter.
+    static let datagramSize = 2_048
+
+    let descriptor: Int32
+    let family: Int32
+    let port: UInt16
+    private let headers: UnsafeMutablePointer<clinux_mmsghdr>
+    private let vectors: UnsafeMutablePointer<iovec>
+    private let addresses: UnsafeMutablePointer<sockaddr_storage>
+    private let buffers: UnsafeMutableRawPointer
+    private let single: UnsafeMutablePointer<sockaddr_storage>
+
+    /// Binds.
+    /// - Throws: `SocketError` that names the address and the kernel's reason.
+    init(_ address: SocketAddress, bufferBytes: Int) throws(SocketError) {
+        family = address.isIPv4 ? AF_INET : AF_INET6
+        descriptor = socket(family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SocketError("UDP \(address): \(String(cString: strerror(errno)))") }
+        var size = Int32(clamping: bufferBytes)
+        for option in [SO_RCVBUF, SO_SNDBUF] {
+            setsockopt(descriptor, SOL_SOCKET, option, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
+        var storage = sockaddr_storage()
+        let fd = descriptor
+        let (family, bound) = (self.family, UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1))
+        defer { bound.deallocate() }
+        let length = withUnsafeMutableBytes(of: &storage) { raw -> socklen_t in
+            raw.baseAddress.map { address.write(to: $0, family: family) } ?? 0
+        }
+        let code = withUnsafePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, length) }
+        }
+        guard code == 0 else {
+            let reason = String(cString: strerror(errno))
+            close(descriptor)
+            throw SocketError("UDP \(address): \(reason)")
+        }
+        var boundLength = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        bound.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getsockname(fd, $0, &boundLength) }
+        port = SocketAddress(UnsafeRawPointer(bound))?.port ?? address.port
+
+        headers = .allocate(capacity: UDPSocket.receiveBatch)
+        vectors = .allocate(capacity: UDPSocket.receiveBatch)
+        addresses = .allocate(capacity: UDPSocket.receiveBatch)
+        buffers = .allocate(byteCount: UDPSocket.receiveBatch * UDPSocket.datagramSize, alignment: 64)
+        single = .allocate(capacity: 1)
+        for index in 0..<UDPSocket.receiveBatch {
+            vectors[index] = iovec(iov_base: buffers + index * UDPSocket.datagramSize, iov_len: UDPSocket.datagramSize)
+            headers[index] = clinux_mmsghdr()
+            headers[index].header.msg_name = UnsafeMutableRawPointer(addresses + index)
+            headers[index].header.msg_iov = vectors + index
+            headers[index].header.msg_iovlen = 1
+        }
+    }
+
+    deinit {
+        close(descriptor)
+        headers.deallocate()
+        vectors.deallocate()
+        addresses.deallocate()
+        buffers.deallocate()
+        single.deallocate()
+    }
+
+    /// Takes a batch of datagrams.
+    /// - Parameter before: called once the datagrams are here, before the first is given out.
+    /// - Returns: how many there were; `receiveBatch`: there may be more.
+    func receive(before: () -> Void, _ body: (SocketAddress, UnsafeMutableRawBufferPointer) -> Void) -> Int {
+        for index in 0..<UDPSocket.receiveBatch { headers[index].header.msg_namelen = socklen_t(MemoryLayout<sockaddr_storage>.size) }
+        let count = Int(clinux_recvmmsg(descriptor, headers, UInt32(UDPSocket.receiveBatch), Int32(MSG_DONTWAIT)))
+        guard count > 0 else { return 0 }
+        before()
+        for index in 0..<count {
+            guard let from = SocketAddress(UnsafeRawPointer(addresses + index)) else { continue }
+            body(from, UnsafeMutableRawBufferPointer(start: buffers + index * UDPSocket.datagramSize, count: Int(headers[index].length)))
+        }
+        return count
+    }
+
+    /// Sends one datagram that is no media: RTCP, STUN.
+    func send(_ datagram: [UInt8], to address: SocketAddress) {
+        let length = address.write(to: UnsafeMutableRawPointer(single), family: family)
+        _ = single.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            sendto(descriptor, datagram, datagram.count, Int32(MSG_DONTWAIT), $0, length)
+        }
+    }
+}
+
+/// A socket that can't be had.
+public struct SocketError: Error, Sendable, CustomStringConvertible {
+    /// The address and the kernel's reason.
+    public let description: String
+    init(_ description: String) { self.description = description }
+}
