@@ -1,0 +1,4 @@
+import BackOffice
+import Glibc
+
+exit(await BackOffice.program.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,4 @@
+import FileArchive
+import Glibc
+
+exit(await FileArchive.program.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,4 @@
+import Glibc
+import MediaService
+
+exit(await MediaService.program.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,4 @@
+import Glibc
+import Tool
+
+exit(await Tool.run(Array(CommandLine.arguments.dropFirst())))

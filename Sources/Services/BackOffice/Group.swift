@@ -1,0 +1,139 @@
+import Database
+import JSON
+import Messages
+import Talk
+import Web
+
+/// A talk group as bo-server keeps it.
+struct Group: Sendable, Equatable {
+    var gid: GroupID
+    var name: String
+    var dispatcher: Int64
+    var mode: RoomMode
+    var options: GroupOptions
+    var status: GroupStatus
+    var createdMs: Int64
+    /// Everybody, owner and managers included, by their role.
+    var members: [UserID: Role]
+
+    var owner: UserID? { members.first { $0.value == .owner }?.key }
+    var managers: [UserID] { members.filter { $0.value == .manager }.keys.sorted() }
+
+    /// Who is shown what happens in the group.
+    var audience: Set<Int64> { Set([dispatcher] + (owner.map { [$0.value] } ?? []) + managers.map(\.value)) }
+
+    /// As the API answers it.
+    var json: JSONValue {
+        [
+            "gid": .id(gid), "group_name": .string(name), "dispatcher_id": .int(dispatcher), "owner": owner.map { .id($0) } ?? .null,
+            "managers": .array(managers.map { .id($0) }), "member_count": .int(Int64(members.count)), "mode": .string(mode.rawValue),
+            "options": options.json, "status": .string(status.rawValue), "created_ms": .int(createdMs),
+        ]
+    }
+
+    var createRequest: SignalRequest {
+        SignalRequest(gid: gid, dispatcher: dispatcher, body: .create(name: name, mode: mode, options: options))
+    }
+    var destroyRequest: SignalRequest { SignalRequest(gid: gid, dispatcher: dispatcher, body: .destroy) }
+}
+
+/// Reads and writes groups; each function runs inside its caller's transaction.
+enum GroupTable {
+    static func find(_ gid: GroupID, _ connection: Connection) throws -> Group? {
+        try connection.first("SELECT * FROM groups WHERE gid = ?", [.int(gid.value)]).flatMap { try read($0, connection) }
+    }
+
+    /// A page of groups above `after`, those that are rolling back left out.
+    static func list(text: String?, member: UserID?, after: Int64, limit: Int, _ connection: Connection) throws -> [Group] {
+        var conditions = ["status <> 'rolling_back'", "gid > ?"]
+        var values: [SQLValue] = [.int(after)]
+        if let text {
+            conditions.append("(group_name LIKE ? ESCAPE '\\' OR CAST(gid AS TEXT) = ?)")
+            values += [.text(likePattern(text)), .text(text)]
+        }
+        if let member {
+            conditions.append("gid IN (SELECT gid FROM group_members WHERE uid = ?)")
+            values.append(.int(member.value))
+        }
+        values.append(.int(Int64(limit)))
+        return try connection.query("SELECT * FROM groups WHERE \(conditions.joined(separator: " AND ")) ORDER BY gid LIMIT ?", values)
+            .compactMap { try read($0, connection) }
+    }
+
+    static func all(_ status: GroupStatus, _ connection: Connection) throws -> [Group] {
+        try connection.query("SELECT * FROM groups WHERE status = ? ORDER BY gid", [.text(status.rawValue)]).compactMap {
+            try read($0, connection)
+        }
+    }
+
+    static func insert(_ group: Group, _ connection: Connection) throws {
+        try connection.execute(
+            "INSERT INTO groups (gid, group_name, dispatcher_id, mode, options, status, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                .int(group.gid.value), .text(group.name), .int(group.dispatcher), .text(group.mode.rawValue),
+                .text(group.options.json.text),
+                .text(group.status.rawValue), .int(group.createdMs),
+            ])
+        for (uid, role) in group.members { try setRole(uid, role, in: group.gid, connection) }
+    }
+
+    static func update(_ group: Group, _ connection: Connection) throws {
+        try connection.execute(
+            "UPDATE groups SET group_name = ?, options = ?, status = ? WHERE gid = ?",
+            [.text(group.name), .text(group.options.json.text), .text(group.status.rawValue), .int(group.gid.value)])
+    }
+
+    /// Writes the members as they are now. Owners last: there is never more than one.
+    static func replaceMembers(_ group: Group, _ connection: Connection) throws {
+        try connection.execute("DELETE FROM group_members WHERE gid = ?", [.int(group.gid.value)])
+        for (uid, role) in group.members { try setRole(uid, role, in: group.gid, connection) }
+    }
+
+    static func delete(_ gid: GroupID, _ connection: Connection) throws {
+        try connection.execute("DELETE FROM groups WHERE gid = ?", [.int(gid.value)])
+        try connection.execute("DELETE FROM live WHERE gid = ?", [.int(gid.value)])
+    }
+
+    /// The next number of our own; one that was given out is never given out again.
+    static func nextNumber(_ connection: Connection) throws -> GroupID {
+        while true {
+            try connection.execute("UPDATE counters SET value = value + 1 WHERE name = 'gid'")
+            let value = try connection.first("SELECT value FROM counters WHERE name = 'gid'")?.int("value") ?? 0
+            guard let gid = GroupID(value) else { throw Problem(status: 503, code: "out_of_gids", detail: "all group numbers are used up") }
+            if try connection.first("SELECT gid FROM groups WHERE gid = ?", [.int(value)]) == nil { return gid }
+        }
+    }
+
+    private static func setRole(_ uid: UserID, _ role: Role, in gid: GroupID, _ connection: Connection) throws {
+        try connection.execute("INSERT INTO users (uid) VALUES (?) ON CONFLICT (uid) DO NOTHING", [.int(uid.value)])
+        try connection.execute(
+            "INSERT INTO group_members (gid, uid, role) VALUES (?, ?, ?)", [.int(gid.value), .int(uid.value), .int(Int64(role.rawValue))])
+    }
+
+    private static func read(_ row: Row, _ connection: Connection) throws -> Group? {
+        guard let gid = row.int("gid").flatMap({ GroupID($0) }), let status = row.text("status").flatMap(GroupStatus.init(rawValue:)) else {
+            return nil
+        }
+        var members: [UserID: Role] = [:]
+        for row in try connection.query("SELECT uid, role FROM group_members WHERE gid = ?", [.int(gid.value)]) {
+            guard let uid = row.int("uid").flatMap({ UserID($0) }) else { continue }
+            members[uid] = row.int("role").flatMap { Role(rawValue: Int($0)) } ?? .member
+        }
+        let stored = try? JSONValue(parsing: Array((row.text("options") ?? "{}").utf8)).object.map { Fields($0, at: "options") }
+        return Group(
+            gid: gid, name: row.text("group_name") ?? "", dispatcher: row.int("dispatcher_id") ?? 0,
+            mode: row.text("mode").flatMap(RoomMode.init(rawValue:)) ?? .ptt,
+            options: stored.flatMap { try? GroupOptions($0) } ?? GroupOptions(), status: status, createdMs: row.int("created_ms") ?? 0,
+            members: members)
+    }
+}
+
+/// The pattern of `LIKE … ESCAPE '\'` that finds this text anywhere.
+func likePattern(_ text: String) -> String {
+    var pattern = "%"
+    for character in text {
+        if "%_\\".contains(character) { pattern.append("\\") }
+        pattern.append(character)
+    }
+    return pattern + "%"
+}

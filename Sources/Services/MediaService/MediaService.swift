@@ -1,0 +1,175 @@
+import Configuration
+import JSON
+import JanusDoor
+import Kafka
+import MediaPlane
+import Messages
+import Reactor
+import Recorder
+import Redis
+import SecureRTP
+import ServiceKit
+import Talk
+import Telemetry
+import Web
+
+/// The media service: rooms, the floor, the media plane, and recordings, driven by Kafka.
+public enum MediaService {
+    /// The program that `media-service` runs.
+    public static let program = ServiceProgram<MediaConfiguration>(
+        name: "media-service",
+        about: "rooms of talk groups: decides who has the floor, relays Opus, records each talk burst. Needs Kafka and Redis.",
+        details: { ["SRTP: \(SRTPBackend.best.name)"] },
+        read: { MediaConfiguration($0) },
+        start: { try await MediaServiceParts(settings: $0, context: $1).start() })
+}
+
+/// Puts the parts together, in order; each registers how it is stopped.
+struct MediaServiceParts {
+    let settings: MediaConfiguration
+    let context: ServiceContext
+
+    func start() async throws {
+        let (log, metrics, readiness) = (context.logger, context.metrics, context.readiness)
+        readiness.block("kafka", "not reached yet")
+        let kafka = settings.kafka
+        let partitions = try await context.wait(for: "Kafka at \(kafka.settings.bootstrap) (kafka.bootstrap)") {
+            try await kafka.ensureTopics()
+        }
+        readiness.clear("kafka")
+        let producer = try KafkaProducer(kafka.settings)
+        context.onStop("producer") { await producer.close() }
+        // The first record of each topic does not wait for its partitions to be known.
+        let topics = kafka.topics
+        for topic in [topics.signalResponses, topics.rooms, topics.owners, topics.talks, topics.floor, topics.quality, topics.deadLetter] {
+            try await context.wait(for: "topic \(topic) at \(kafka.settings.bootstrap)") { try await producer.prepare(topic) }
+        }
+        let redis = try RedisClient(url: settings.redisURL)
+        context.onStop("redis") { await redis.close() }
+
+        let planeMail = PlaneMail(workers: settings.media.workers)
+        let directorMail = Mailbox<DirectorInput>()
+        let roles = RoleDirectory(
+            redis: redis, requiresMembership: settings.requiresMembership, deadline: settings.lookupDeadline, mail: planeMail,
+            metrics: metrics, log: log)
+        let publisher = TalkPublisher(producer: producer, topic: kafka.topics.talks, log: log) { directorMail.post(.published($0)) }
+        let recorder = try await startRecorder(publisher)
+        let output = PlaneOutput(
+            ip: settings.ip, topics: kafka.topics, producer: producer, roles: roles, post: { directorMail.post($0) },
+            lost: metrics.counter("events_lost_total", help: "Floor and quality messages that Kafka did not get"))
+        let plane = try MediaPlane(settings.media, mail: planeMail, output: output, rings: recorder.rings, metrics: metrics)
+        metrics.gauge("media_srtp_backend", help: "What protects listeners' copies", labels: ["name": SRTPBackend.best.name]).set(1)
+        // Talks end before the recorder does, so that nothing of them is left open.
+        context.onStop("media plane") { plane.stop() }
+        let requests = try startDirector(plane, producer, partitions: partitions, mailbox: directorMail)
+        let archive = try followArchive(recorder)
+        context.onStop("archive consumer") { await archive.close() }
+        try startDoors(plane, recorder, requests)
+        announce(roles)
+    }
+
+    private func startRecorder(_ publisher: TalkPublisher) async throws -> Recorder {
+        let recorder = try Recorder(
+            settings.recorder, workers: settings.media.workers, ip: settings.ip, metrics: context.metrics, log: context.logger
+        ) { entry, then in
+            publisher.publish(entry.talkID, gid: entry.gid, value: entry.value, then: then)
+        }
+        context.onStop("recorder") { await recorder.stop() }
+        return recorder
+    }
+
+    private func startDirector(_ plane: MediaPlane, _ producer: KafkaProducer, partitions: Int, mailbox: Mailbox<DirectorInput>) throws
+        -> SignalDirector
+    {
+        let kafka = settings.kafka
+        let topics = kafka.topics
+        let store = OffsetStore(topic: topics.signalRequests)
+        let director = SignalDirector(
+            SignalDirector.Parts(
+                node: settings.node, topics: topics, partitions: partitions, producer: producer,
+                readRooms: RoomReader(settings: kafka.settings, topic: topics.rooms, log: context.logger).read, plane: plane,
+                store: { store.store($0, $1) }, readiness: context.readiness, metrics: context.metrics, log: context.logger),
+            mailbox: mailbox)
+        context.onStop("director") { director.stop() }
+        let claims = try KafkaConsumer(kafka.settings, .topics([topics.owners], from: .end)) { event in
+            guard case .records(let records) = event else { return }
+            for record in records { Self.claimSeen(record, director) }
+        }
+        context.onStop("claims consumer") { await claims.close() }
+        let consumer = try KafkaConsumer(
+            kafka.settings, .group(id: settings.group, instanceId: settings.node, topics: [topics.signalRequests])
+        ) { mailbox.post(.requests($0)) }
+        store.attach(consumer)
+        context.onStop("request consumer") { await consumer.close() }
+        return director
+    }
+
+    private static func claimSeen(_ record: KafkaRecord, _ director: SignalDirector) {
+        guard let key = record.key.flatMap({ Int32(String(decoding: $0, as: UTF8.self)) }), let value = record.value,
+            let claim = (try? JSONValue(parsing: value)).flatMap({ OwnerClaim($0) })
+        else { return }
+        director.post(.claimSeen(partition: key, node: claim.node, epoch: record.offset))
+    }
+
+    /// What is in the archive need not be sent again, and its file may go some time later.
+    private func followArchive(_ recorder: Recorder) throws -> KafkaConsumer {
+        let topic = settings.kafka.topics.archive
+        let (log, store) = (context.logger, OffsetStore(topic: topic))
+        let consumer = try KafkaConsumer(
+            settings.kafka.settings, .group(id: "\(settings.group)-archive-\(settings.node)", instanceId: settings.node, topics: [topic])
+        ) { event in
+            guard case .records(let records) = event else { return }
+            for record in records {
+                if let value = record.value, let message = try? JSONValue(parsing: value) {
+                    do {
+                        if let archived = try ArchiveMessage(message) { recorder.archived(archived.talkID) }
+                    } catch {
+                        log.warning("archive message not understood", ["offset": .int(record.offset), "error": .describing(error)])
+                    }
+                }
+                store.store(record.partition, record.offset + 1)
+            }
+        }
+        store.attach(consumer)
+        return consumer
+    }
+
+    private func startDoors(_ plane: MediaPlane, _ recorder: Recorder, _ director: SignalDirector) throws {
+        var router = Router()
+        router.addServiceRoutes(readiness: context.readiness, metrics: context.metrics)
+        let spool = settings.recorder.directory
+        router.get("/spool/{name}") { request in try SpoolFiles.answer(request, directory: spool) }
+        let web = try WebServer(settings.web, router: router)
+        context.onStop("web server") { await web.stop() }
+        let door = JanusDoor(settings.janus, plane: plane, administration: director, log: context.logger)
+        context.onStop("janus door") { door.close() }
+        var janusRouter = Router()
+        janusRouter.webSocket(door.endpoint)
+        let janus = try WebServer(settings.janusWeb, router: janusRouter)
+        context.onStop("janus server") { await janus.stop() }
+        context.logger.info(
+            "listening",
+            [
+                "http": .string("http://\(settings.web.host):\(web.boundPort)"),
+                "janus": .string("ws://\(settings.janusWeb.host):\(janus.boundPort)"),
+                "rtp": .string(plane.addresses.map(\.description).joined(separator: " ")),
+            ])
+    }
+
+    /// Keeps this node's card in Redis alive.
+    private func announce(_ roles: RoleDirectory) {
+        let (node, ip, metrics) = (settings.node, settings.ip, context.metrics)
+        let rooms = metrics.gauge("media_rooms", help: "Rooms on this node")
+        let participants = metrics.gauge("media_participants", help: "Participants on this node")
+        let task = Task {
+            while !Task.isCancelled {
+                let card: JSONValue = [
+                    "address": .string(ip), "rooms": .int(Int64(rooms.value)), "participants": .int(Int64(participants.value)),
+                ]
+                await roles.announce(node: node, card)
+                try? await Task.sleep(for: .seconds(5))
+            }
+        }
+        context.onStop("node card") { task.cancel() }
+    }
+}
