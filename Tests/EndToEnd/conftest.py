@@ -1,0 +1,94 @@
+"""The tests run on the embedded broker; with --broker=kafka on a real one (KAFKA_HOME, or shared/kafka beside the checkout)."""
+import json, os, pathlib, random, signal, subprocess, sys
+
+import pytest
+
+from harness import Bus, ROOT, Stack, opus
+
+KAFKA = pathlib.Path(os.environ.get("KAFKA_HOME") or ROOT.parent / "shared" / "kafka") / "start"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--bin", default=str(ROOT / ".build/debug"), help="where the programs are")
+    parser.addoption("--broker", choices=["embedded", "kafka"], default="embedded")
+
+
+def pytest_report_header(config):
+    return f"broker: {config.getoption('--broker')}"
+
+
+@pytest.fixture(scope="session")
+def broker(request):
+    return request.config.getoption("--broker")
+
+
+class RealKafka:
+    """The cluster of a start script, whose nodes may be stopped and killed."""
+
+    def __init__(self, directory, nodes=1):
+        # A start may fail by chance (a port that somebody took, a cluster id that kafka-storage takes for an option): then once more.
+        for attempt in range(3):
+            self.port = random.randrange(21000, 29000, 20)
+            words = [sys.executable, KAFKA, "--dir", directory / f"try-{attempt}", "--port", str(self.port), "--nodes", str(nodes)]
+            self.process = subprocess.Popen(words, stdout=subprocess.PIPE)
+            if line := self.process.stdout.readline():
+                break
+        assert line, "Kafka did not start"
+        self.address = json.loads(line)
+
+    @property
+    def bootstrap(self):
+        return self.address["bootstrap"]
+
+    def signal(self, number, nodes=None):
+        for node in nodes or self.address["nodes"]:
+            os.kill(node["pid"], number)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def kafka(broker, tmp_path_factory):
+    if broker == "embedded":
+        yield None
+        return
+    cluster = RealKafka(tmp_path_factory.mktemp("kafka"))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(broker, kafka, request, tmp_path_factory):
+    # On the embedded broker every room is spread over three media workers, however small; on the real one as by default.
+    spread = {"TALKBURST_MEDIA_WORKERS": "3", "TALKBURST_MEDIA_SHARE_FROM": "1"} if broker == "embedded" else {}
+    directory = tmp_path_factory.mktemp(f"stack-{broker}")
+    running = Stack(request.config.getoption("--bin"), directory, kafka and kafka.bootstrap, environment=spread)
+    yield running
+    assert running.stop() == 0, running.logs()
+
+
+@pytest.fixture(scope="session")
+def bus(stack):
+    bus = Bus(stack.address["kafka"])
+    yield bus
+    bus.stop()
+    assert not bus.invalid, f"{len(bus.invalid)} values break their schema, the first: {bus.invalid[0]}"
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory):
+    return opus(60, tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture
+def gid():
+    return random.randrange(1, 2**53)
+
+
+@pytest.fixture
+def room(bus, gid):
+    """A room of a fresh group."""
+    assert bus.signal(1, {"gid": gid, "group_name": "Test", "dispatcher_id": 7}, seconds=60)["signal_msg"]["res"]["code"] == 0
+    return gid

@@ -1,0 +1,195 @@
+"""The console in a real Chromium with fake audio: it creates a group, monitors it, talks by key and button, and tells what the floor says."""
+import pathlib, subprocess, time
+
+import pytest
+import requests
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from harness import Device, decoded_ms, wait_for
+
+DISPATCHER = 7
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    wav = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    subprocess.run(["espeak-ng", "-s", "120", "-a", "200", "-w", wav, "This is control speaking from the console. " * 8], check=True)
+    options = webdriver.ChromeOptions()
+    for word in ["--headless=new", "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+                 f"--use-file-for-fake-audio-capture={wav}", "--autoplay-policy=no-user-gesture-required", "--window-size=1440,900",
+                 "--disable-dev-shm-usage"]:
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    def __init__(self, driver, stack, shots):
+        self.driver, self.stack, self.shots = driver, stack, shots
+        driver.set_window_size(1440, 900)
+        driver.get(stack.address["bo"] + "/")
+        driver.execute_script("localStorage.clear()")
+        driver.get(stack.address["bo"] + "/")
+        self.language("en")
+
+    def find(self, css):
+        return self.driver.find_element(By.CSS_SELECTOR, css)
+
+    def text(self, css):
+        return self.find(css).text
+
+    def wait(self, check, what, seconds=15):
+        def safe():
+            try:
+                return check()
+            except Exception:
+                return None
+        try:
+            return wait_for(safe, seconds, what)
+        except AssertionError:
+            self.shot("failed")
+            raise AssertionError(f"{what} did not come; the page says: {self.find('body').text[:600]}; {self.driver.get_log('browser')[-5:]}")
+
+    def language(self, word):
+        self.find(f"[data-lang={word}]").click()
+
+    def shot(self, name):
+        self.driver.save_screenshot(str(self.shots / f"{name}.png"))
+
+    def talk_state(self):
+        return self.find("#talk").get_attribute("data-state") or self.find("#talk").get_attribute("class")
+
+    def keys(self):
+        return ActionChains(self.driver)
+
+    def create(self, name, **ids):
+        self.find("#new").click()
+        for field, value in {"group_name": name, **ids}.items():
+            self.find(f"#create [name={field}]").send_keys(value)
+        self.find("#create [value=ok]").click()
+        self.wait(lambda: name in self.text("#groups"), "the new group")
+        items = requests.get(self.stack.address["bo"] + "/v1/groups", params={"q": name, "limit": 500}, timeout=5).json()["items"]
+        return [g["gid"] for g in items if g["group_name"] == name][-1]
+
+    def monitor(self, gid):
+        self.driver.execute_async_script(
+            "const done = arguments[1]; import('/talk.js').then((m) => { m.monitor(arguments[0], true); done(); })", gid)
+        self.wait(lambda: self.channel(gid, "state") == "on", f"group {gid} monitored", 20)
+
+    def channel(self, gid, field):
+        return self.driver.execute_async_script(
+            "const done = arguments[2]; import('/talk.js').then((m) => done(m.voice.channels.get(arguments[0])?.[arguments[1]] ?? null))", gid, field)
+
+
+@pytest.fixture
+def page(browser, stack, tmp_path):
+    stack.ready("bo-server")
+    stack.ready("media-service")
+    shots = pathlib.Path(tmp_path)
+    return Page(browser, stack, shots)
+
+
+def test_the_space_bar_talks_and_radios_hear(page, stack, bus, tmp_path):
+    gid = page.create("Console one", members="3")
+    page.monitor(gid)
+    radio = Device(stack, gid, 3)
+    page.find("#detail").click()
+    page.keys().key_down(Keys.SPACE).perform()
+    page.wait(lambda: page.channel(gid, "mine") == "granted", "the grant")
+    page.shot("talking")
+    time.sleep(2)
+    page.keys().key_up(Keys.SPACE).perform()
+    page.wait(lambda: page.channel(gid, "mine") == "none", "the release")
+    heard, _ = radio.receive(0.3)
+    assert 85 <= len(heard) <= 125, len(heard)
+    record = wait_for(lambda: bus.talks(DISPATCHER, gid), 10, "the record")[0]
+    path = tmp_path / "talk.mp3"
+    path.write_bytes(requests.get(record["file_path"], timeout=5).content)
+    assert abs(decoded_ms(path) - float(record["duration"]) * 1000) <= 20
+    loudness = subprocess.run(["ffmpeg", "-i", path, "-af", "volumedetect", "-f", "null", "-"], capture_output=True, text=True).stderr
+    assert float(loudness.split("mean_volume: ")[1].split()[0]) > -40, "speech, not silence"
+    page.wait(lambda: "Console one" in page.text("#talks"), "the talk in the list")
+    radio.close()
+
+
+def test_who_talks_is_shown_and_heard_and_the_busy_are_told(page, stack, bus, speech):
+    gid = page.create("Console two", members="3", owner="9")
+    page.monitor(gid)
+    radio, owner = Device(stack, gid, 3), Device(stack, gid, 9)
+    voiced = [p for p in speech if len(p) > 10]
+    assert radio.floor("request")["state"] == "granted"
+    radio.talk(voiced[:50])
+    page.wait(lambda: (page.channel(gid, "talker") or {}).get("uid") == 3, "who talks", 3)
+    page.find("#detail").click()
+    page.keys().key_down(Keys.SPACE).perform()
+    page.wait(lambda: page.channel(gid, "mine") == "queued", "its place in the queue")
+    page.shot("queued")
+    radio.floor("release")
+    page.wait(lambda: page.channel(gid, "mine") == "granted", "the grant")
+    assert owner.floor("request")["state"] == "granted"
+    page.wait(lambda: page.channel(gid, "mine") == "revoked", "the cut-off")
+    page.shot("cut-off")
+    page.keys().key_up(Keys.SPACE).perform()
+    owner.floor("release")
+    for device in (radio, owner):
+        device.close()
+
+
+def test_an_emergency_is_held_shown_and_acknowledged(page, stack, bus):
+    gid = page.create("Console three")
+    page.monitor(gid)
+    page.find(f"[data-gid='{gid}']").click()
+    page.keys().click_and_hold(page.find("#alarm")).perform()
+    page.wait(lambda: any(f["state"] == "emergency" and f["uid"] == DISPATCHER for f in bus.floor(gid)), "the emergency")
+    page.wait(lambda: page.find("#emergency").is_displayed(), "the banner")
+    page.shot("emergency")
+    page.keys().release().perform()
+    page.find("#emergency .ack").click()
+    page.wait(lambda: any(f["state"] == "cancelled" for f in bus.floor(gid)), "its end")
+    page.wait(lambda: not page.find("#emergency").is_displayed(), "the banner's end")
+
+
+def test_it_speaks_chinese_and_fits_a_phone(page, stack):
+    gid = page.create("Console four", members="3")
+    page.monitor(gid)
+    page.language("zh")
+    page.shot("chinese")
+    assert any("\u4e00" <= c <= "\u9fff" for c in page.text("#talk"))
+    page.driver.set_window_size(390, 844)
+    page.shot("phone")
+    size = page.find("#talk").size
+    assert size["height"] >= 64
+    assert page.driver.execute_script("return document.documentElement.scrollWidth <= innerWidth + 1"), "nothing sticks out sideways"
+    page.language("en")
+
+
+def test_the_door_goes_away_and_comes_back(page, stack, bus):
+    gid = page.create("Console five")
+    page.monitor(gid)
+    stack.kill("media-service")
+    page.wait(lambda: page.channel(gid, "state") != "on", "the loss", 20)
+    stack.ready("media-service")
+    page.wait(lambda: page.channel(gid, "state") == "on", "the group again", 40)
+    page.find("#detail").click()
+    page.keys().key_down(Keys.SPACE).perform()
+    page.wait(lambda: page.channel(gid, "mine") == "granted", "the grant")
+    page.keys().key_up(Keys.SPACE).perform()
+
+
+def test_the_last_talk_is_played_again(page, stack, bus, speech):
+    gid = page.create("Console six", members="3")
+    radio = Device(stack, gid, 3)
+    assert radio.floor("request")["state"] == "granted"
+    radio.talk(speech[:75])
+    radio.floor("release")
+    wait_for(lambda: bus.talks(3, gid), 10, "the record")
+    page.monitor(gid)
+    page.find(f"[data-gid='{gid}']").click()
+    page.wait(lambda: page.find("#replay-last").click() or page.text("#replay-now"), "the replay", 20)
+    page.shot("replay")
+    radio.close()

@@ -1,0 +1,166 @@
+"""AudioBridge's administration with a key: forwarders, announcements, open rooms through the door (DEVICES.md, "A. Janus API")."""
+import base64, os, socket, struct, subprocess, time
+
+import pytest
+
+from harness import Bus, Device, Janus, Stack, code, wait_for
+from test_srtp import session
+
+KEY = "let-me-in"
+
+
+@pytest.fixture(scope="module")
+def admin(request, tmp_path_factory, broker, kafka):
+    """A stack whose door may administrate; on the embedded broker whatever the session's is."""
+    directory = tmp_path_factory.mktemp("admin")
+    sounds = directory / "sounds"
+    sounds.mkdir()
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=440:d=1", "-c:a", "libopus", "-b:a", "24k", sounds / "gong.opus"], check=True)
+    (sounds / "noise.opus").write_bytes(os.urandom(4000))
+    stack = Stack(request.config.getoption("--bin"), directory, environment={
+        "TALKBURST_JANUS_ADMIN_KEY": KEY, "TALKBURST_JANUS_ANNOUNCEMENTS": str(sounds), "TALKBURST_MEDIA_SHARE_FROM": "1"})
+    yield stack
+    assert stack.stop() == 0
+
+
+@pytest.fixture
+def door(admin):
+    janus = Janus(admin.address["media"]["janus"])
+    janus.plugin = janus.attach()
+    janus.admin = lambda body: janus.message(janus.plugin, {**body, "admin_key": KEY}, event=False)
+    yield janus
+    janus.close()
+
+
+@pytest.fixture
+def hall(door, gid):
+    assert door.admin({"request": "create", "room": gid, "description": "Hall"})["audiobridge"] == "created"
+    return gid
+
+
+def listener():
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.settimeout(0.3)
+    return sock
+
+
+def drain(sock):
+    found = []
+    while True:
+        try:
+            found.append(sock.recv(2048))
+        except TimeoutError:
+            return found
+
+
+def test_a_room_is_forwarded_plain_and_encrypted(admin, door, hall, speech):
+    plain, secure, talker = listener(), listener(), Device(admin, hall, 1)
+    key = os.urandom(28)
+    first = door.admin({"request": "rtp_forward", "room": hall, "host": "127.0.0.1", "port": plain.getsockname()[1], "ptype": 111, "ssrc": 77})
+    assert first["audiobridge"] == "success" and first["stream_id"] > 0 and first["host"] == "127.0.0.1"
+    second = door.admin({"request": "rtp_forward", "room": hall, "host": "127.0.0.1", "port": secure.getsockname()[1],
+                         "srtp_suite": "AEAD_AES_128_GCM", "srtp_crypto": base64.b64encode(key).decode()})
+    streams = door.admin({"request": "listforwarders", "room": hall})["rtp_forwarders"]
+    assert {s["stream_id"] for s in streams} == {first["stream_id"], second["stream_id"]} and sorted(s["srtp"] for s in streams) == [False, True]
+    assert talker.floor("request")["state"] == "granted"
+    talker.talk(speech[:25])
+    heard = drain(plain)
+    assert [p[12:] for p in heard] == speech[:25] and {p[1] & 0x7F for p in heard} == {111}
+    assert {p[8:12] for p in heard} == {struct.pack("!I", 77)}
+    inbound = session("AEAD_AES_128_GCM", key, True)
+    assert [inbound.unprotect(p)[12:] for p in drain(secure)] == speech[:25]
+    assert door.admin({"request": "stop_rtp_forward", "room": hall, "stream_id": first["stream_id"]})["audiobridge"] == "success"
+    assert door.admin({"request": "stop_rtp_forward", "room": hall, "stream_id": first["stream_id"]})["error_code"] == 492
+    talker.talk(speech[:5])
+    assert drain(plain) == [] and len(drain(secure)) == 5
+    talker.close()
+
+
+@pytest.mark.parametrize("body, expected", [
+    ({"request": "rtp_forward", "port": 5}, 483), ({"request": "rtp_forward", "host": "nowhere", "port": 5}, 484), ({"request": "rtp_forward", "host": "127.0.0.1"}, 483),
+    ({"request": "rtp_forward", "host": "224.0.0.1", "port": 5}, 484), ({"request": "rtp_forward", "host": "127.0.0.1", "port": 5, "srtp_suite": 80}, 483),
+    ({"request": "rtp_forward", "host": "127.0.0.1", "port": 5, "srtp_suite": 32, "srtp_crypto": "AAAA"}, 484),
+    ({"request": "rtp_forward", "host": "127.0.0.1", "port": 5, "codec": "pcmu"}, 484), ({"request": "stop_rtp_forward"}, 483),
+    ({"request": "play_file", "filename": "../secret"}, 484), ({"request": "play_file", "filename": "/etc/passwd"}, 484), ({"request": "play_file"}, 483),
+    ({"request": "play_file", "filename": "nothing.opus"}, 492), ({"request": "play_file", "filename": "noise.opus"}, 484), ({"request": "stop_file", "file_id": "x"}, 492),
+])
+def test_wrong_requests_are_told(door, hall, body, expected):
+    assert door.admin({**body, "room": hall})["error_code"] == expected
+    assert door.message(door.plugin, {**body, "room": hall, "admin_key": "wrong"}, event=False)["error_code"] in (483, 484, 489)
+
+
+def test_an_announcement_is_heard_and_gives_way_to_who_talks(admin, door, hall, speech):
+    radio, other = Device(admin, hall, 1), Device(admin, hall, 2)
+    assert door.admin({"request": "play_file", "room": hall, "filename": "gong.opus", "file_id": "gong"})["file_id"] == "gong"
+    assert door.admin({"request": "is_playing", "room": hall, "file_id": "gong"})["playing"] is True
+    time.sleep(1.4)
+    heard, _ = radio.receive(0.2)
+    assert 48 <= len(heard) <= 53
+    words = [e["audiobridge"] for e in radio.janus.of(radio.handle) if e.get("file_id") == "gong"]
+    assert words == ["announcement-started", "announcement-stopped"]
+    assert door.admin({"request": "play_file", "room": hall, "filename": "gong.opus", "loop": True, "file_id": "loop"})["file_id"] == "loop"
+    time.sleep(0.2)
+    assert other.floor("request")["state"] == "granted"
+    radio.receive(0.1)
+    other.talk(speech[:25])
+    payloads = [p[12:] for p in radio.receive(0.1)[0]]
+    assert [p for p in payloads if p in speech[:25]] == speech[:25] and len(payloads) <= 27
+    other.floor("release")
+    assert len(radio.receive(0.5)[0]) > 15
+    assert door.admin({"request": "stop_file", "room": hall, "file_id": "loop"})["audiobridge"] == "success"
+    for device in (radio, other):
+        device.close()
+
+
+def test_an_open_room_is_made_through_the_door_and_hears_announcements(admin, door, gid):
+    assert door.admin({"request": "create", "room": gid, "mode": "open"})["audiobridge"] == "created"
+    radio = Device(admin, gid, 1, floor=False)
+    door.admin({"request": "play_file", "room": gid, "filename": "gong.opus"})
+    time.sleep(1.3)
+    assert 30 <= len(radio.receive(0.2)[0]) <= 80
+    radio.close()
+
+
+def test_100_000_half_open_sessions_cost_little_and_honest_clients_get_in(admin, door, hall):
+    """Joins that bring an offer and never come: one WebSocket may hold so many handles that it is refused, and memory stays small."""
+    pid = admin.pid("media-service")
+    memory = lambda: int(next(l for l in open(f"/proc/{pid}/status") if l.startswith("VmRSS")).split()[1])
+    sdp = "\r\n".join(["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=mid:0", "a=ice-ufrag:abcd",
+                       "a=ice-pwd:0123456789012345678901", "a=fingerprint:sha-256 " + ":".join(["AB"] * 32), "a=setup:actpass", "a=rtcp-mux",
+                       "a=rtpmap:111 opus/48000/2", ""])
+    before, count = memory(), 2_000
+    for index in range(count):
+        handle = door.attach()
+        door.send({"janus": "message", "handle_id": handle, "body": {"request": "join", "room": hall, "id": 1000 + index, "events": "none"},
+                   "jsep": {"type": "offer", "sdp": sdp}})
+    wait_for(lambda: sum(1 for e in door.events if "jsep" in e) >= count, 60, "all answers")
+    each = (memory() - before) / count
+    assert each < 16, f"a half-open session costs {each:.1f} kB"
+    # Datagrams from nowhere, STUN under no name, DTLS without a check: nothing is made of them.
+    port = int(admin.address["media"]["rtp"].split(":")[1])
+    stranger, before = listener(), memory()
+    for index in range(100_000):
+        stranger.sendto((b"\x00\x01\x00\x00\x21\x12\xa4\x42" + index.to_bytes(12, "big")) if index % 2 else b"\x16\xfe\xfd" + index.to_bytes(60, "big"), ("127.0.0.1", port))
+    assert memory() - before < 8_000, "kB"
+    radio = Device(admin, hall, 1)
+    assert radio.floor("request")["state"] == "granted"
+    radio.close()
+
+
+def test_who_changes_its_address_in_the_middle_of_a_talk_goes_on(admin, door, hall, speech):
+    from test_door import stun
+    talker, other = Device(admin, hall, 1), Device(admin, hall, 2)
+    assert talker.floor("request")["state"] == "granted"
+    talker.talk(speech[:20])
+    moved = listener()
+    latch = talker.joined["rtp"]["latch"]
+    moved.sendto(stun(latch["username"], latch["password"]), talker.server)
+    assert moved.recv(200)[:2] == b"\x01\x01"
+    talker.socket.close()
+    talker.socket = moved
+    talker.talk(speech[20:40])
+    heard, _ = other.receive(0.3)
+    assert [p[12:] for p in heard] == speech[:40]
+    for device in (talker, other):
+        device.close()

@@ -1,0 +1,134 @@
+"""WebRTC through door A: an aiortc peer, a plain radio and an SRTP radio in one group (DEVICES.md, "Media")."""
+import time
+
+import pytest
+import requests
+
+from harness import Device, Janus, code, decoded_ms, wait_for
+from peer import Connection, Peer, loud, peak, tone
+from test_srtp import SecureDevice
+
+
+def test_a_peer_talks_and_hears_with_radios_in_one_group(stack, bus, room, speech, tmp_path):
+    talker, listener = Peer(stack, room, 1), Peer(stack, room, 2)
+    plain, secure = Device(stack, room, 3), SecureDevice(stack, room, 4, "AEAD_AES_128_GCM")
+    for peer in (talker, listener):
+        peer.wait_up()
+    assert "rtp" not in talker.joined and talker.joined["audiobridge"] == "joined"
+    assert talker.floor("request")["state"] == "granted"
+    since = time.monotonic()
+    talker.say(tone(2.0))
+    talker.floor("release")
+    time.sleep(0.5)
+    heard = listener.sound(since)
+    assert 1.8 <= loud(heard) <= 2.3 and abs(peak(heard) - 440) < 5, "what is heard is what was said"
+    for radio in (plain, secure):
+        rtp, _ = radio.receive(0.2)
+        assert 95 <= len(rtp) <= 130, len(rtp)
+    talk = wait_for(lambda: bus.talks(1, room), 10, "the record")[0]
+    path = tmp_path / "talk.mp3"
+    path.write_bytes(requests.get(talk["file_path"], timeout=5).content)
+    assert abs(decoded_ms(path) - float(talk["duration"]) * 1000) <= 20 and talk["truncated"] == "0"
+    # The radios talk, the peers hear.
+    assert plain.floor("request")["state"] == "granted"
+    since = time.monotonic()
+    plain.talk([p for p in speech if len(p) > 10][:100])
+    plain.floor("release")
+    time.sleep(0.5)
+    for peer in (talker, listener):
+        assert loud(peer.sound(since), 200) > 1.2
+    for device in (talker, listener, plain, secure):
+        device.close()
+
+
+def test_a_stock_client_brings_its_offer_with_configure(stack, bus, room, speech):
+    peer, plain = Peer(stack, room, 1, offer_in="configure", floor=False), Device(stack, room, 2)
+    peer.wait_up()
+    assert peer.configured["result"] == "ok"
+    assert plain.floor("request")["state"] == "granted", "the offer's muted:false asked for nothing"
+    since = time.monotonic()
+    plain.talk([p for p in speech if len(p) > 10][:50])
+    time.sleep(0.5)
+    assert loud(peer.sound(since), 200) > 0.5
+    plain.floor("release")
+    assert peer.janus.message(peer.handle, {"request": "configure", "muted": False})["result"] == "ok"
+    wait_for(lambda: any(e.get("audiobridge") == "talking" and e["id"] == 1 for e in plain.janus.of(plain.handle)), 5, "talking")
+    for device in (peer, plain):
+        device.close()
+
+
+def test_changeroom_needs_no_new_offer(stack, bus, room, speech):
+    second = room // 2 + 1
+    assert code(bus.signal(1, {"gid": second, "group_name": "Second", "dispatcher_id": 7})) == 0
+    mover, first, other = Peer(stack, room, 1), Device(stack, room, 2), Device(stack, second, 3)
+    mover.wait_up()
+    voiced = [p for p in speech if len(p) > 10]
+    for radio, target in ((first, second), (other, room), (first, None)):
+        assert radio.floor("request")["state"] == "granted"
+        since = time.monotonic()
+        radio.talk(voiced[:50])
+        radio.floor("release")
+        time.sleep(0.4)
+        assert loud(mover.sound(since), 200) > 0.5
+        if target:
+            answer = mover.janus.message(mover.handle, {"request": "changeroom", "room": target, "id": 1})
+            assert answer["audiobridge"] == "roomchanged" and "rtp" not in answer
+    for device in (mover, first, other):
+        device.close()
+
+
+def test_a_peer_that_goes_is_gone(stack, bus, room):
+    peer = Peer(stack, room, 1)
+    peer.wait_up()
+    peer.run(peer.pc.close())
+    wait_for(lambda: any(e["janus"] == "hangup" for e in peer.janus.events), 10, "the hangup")
+    wait_for(lambda: [f for f in bus.floor(room) if f["state"] == "left" and f["uid"] == 1], 10, "the leave")
+    peer.janus.close()
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda sdp: "", "empty"), (lambda sdp: sdp.replace("a=rtcp-mux\r\n", ""), "rtcp-mux"), (lambda sdp: sdp.replace("opus/48000/2", "PCMU/8000"), "opus"),
+    (lambda sdp: sdp.replace("a=ice-pwd:", "a=x:"), "ice-pwd"), (lambda sdp: sdp.replace("v=0", "z=0", 1), "line 1"), (lambda sdp: "v=0\r\n" + "a=x\r\n" * 5_000, "more lines"),
+])
+def test_an_offer_that_can_not_be_taken_is_told_why(stack, room, change, words):
+    client, janus = Connection(), Janus(stack.address["media"]["janus"])
+    offer = client.run(client.offer())
+    answer = janus.ask({"janus": "message", "handle_id": janus.attach(), "body": {"request": "join", "room": room, "id": 1},
+                        "jsep": {"type": "offer", "sdp": change(offer["sdp"])}})
+    assert answer["janus"] == "error" and answer["error"]["code"] == 465 and words in answer["error"]["reason"], answer
+    client.hang_up()
+    janus.close()
+
+
+def test_a_wrong_certificate_is_refused(stack, room):
+    def other(sdp):
+        lines = [line for line in sdp.splitlines() if not line.startswith("a=fingerprint")]
+        place = next(index for index, line in enumerate(lines) if line.startswith("a=setup"))
+        return "\r\n".join([*lines[:place], "a=fingerprint:sha-256 " + ":".join(["AB"] * 32), *lines[place:]]) + "\r\n"
+    peer = Peer(stack, room, 1, change=other)
+    hangup = wait_for(lambda: next((e for e in peer.janus.events if e["janus"] == "hangup"), None), 20, "the hangup")
+    assert "fingerprint" in hangup["reason"]
+    peer.close()
+
+
+def test_new_ice_credentials_restart_ice_and_nothing_else(stack, bus, room, speech):
+    peer, radio = Peer(stack, room, 1), Device(stack, room, 2)
+    peer.wait_up()
+    answer = peer.janus.ask({"janus": "message", "handle_id": peer.handle, "body": {"request": "configure"}, "jsep": {
+        "type": "offer", "sdp": peer.pc.localDescription.sdp}}, True)
+    same = [line for line in answer["jsep"]["sdp"].splitlines() if line.startswith(("a=ice-", "a=ssrc"))]
+    assert all(line in peer.answer["sdp"] for line in same), "the same offer again changes nothing"
+    fresh = "\r\n".join("a=ice-ufrag:newname" if line.startswith("a=ice-ufrag") else line for line in peer.pc.localDescription.sdp.splitlines())
+    answer = peer.janus.ask({"janus": "message", "handle_id": peer.handle, "body": {"request": "configure"}, "jsep": {
+        "type": "offer", "sdp": fresh + "\r\n"}}, True)
+    lines = answer["jsep"]["sdp"].splitlines()
+    assert not any(line in peer.answer["sdp"] for line in lines if line.startswith("a=ice-pwd"))
+    assert [line for line in lines if line.startswith("a=fingerprint")][0] in peer.answer["sdp"]
+    # Its checks under the old credentials count until one under the new ones comes, and media flows on.
+    assert radio.floor("request")["state"] == "granted"
+    since = time.monotonic()
+    radio.talk([p for p in speech if len(p) > 10][:50])
+    time.sleep(0.4)
+    assert loud(peer.sound(since), 200) > 0.5
+    for device in (peer, radio):
+        device.close()

@@ -1,0 +1,130 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import Redis
+
+/// A redis-server as a child process on a port that was free.
+final class TestServer {
+    let port: Int
+    private var process = Process()
+
+    init() throws {
+        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(probe) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                _ = bind(probe, pointer, size)
+                _ = getsockname(probe, pointer, &size)
+            }
+        }
+        port = Int(UInt16(bigEndian: address.sin_port))
+        try start()
+    }
+
+    var url: String { "redis://127.0.0.1:\(port)" }
+
+    func start() throws {
+        process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
+        process.arguments = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+    }
+
+    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+    func stop() {
+        signal(SIGKILL)
+        process.waitUntilExit()
+    }
+
+    deinit { kill(process.processIdentifier, SIGKILL) }
+}
+
+@Suite struct RedisTests {
+    let server: TestServer
+    let client: RedisClient
+    let changes: AsyncStream<Bool>
+
+    init() throws {
+        server = try TestServer()
+        let (stream, feed) = AsyncStream.makeStream(of: Bool.self)
+        changes = stream
+        client = try RedisClient(url: server.url) { feed.yield($0) }
+    }
+
+    @Test func commandsWaitForTheServerAndAreAnsweredInOrder() async throws {
+        let wait = Duration.seconds(10)
+        #expect(try await client.command(["SET", "k", "v\0ü"], deadline: wait) == .status("OK"))
+        #expect(try await client.command(["GET", "k"], deadline: wait).text == "v\0ü")
+        #expect(try await client.command(["GET", "none"], deadline: wait) == .null)
+        #expect(try await client.command(["INCR", "n"], deadline: wait).integer == 1)
+        #expect(client.isUp)
+        let (answers, feed) = AsyncStream.makeStream(of: Int64.self)
+        for _ in 0..<500 { client.submit(["INCR", "n"], deadline: wait) { result in feed.yield((try? result.get().integer) ?? -1) } }
+        var seen: [Int64] = []
+        for await answer in answers {
+            seen.append(answer)
+            if seen.count == 500 { break }
+        }
+        #expect(seen == Array(2...501))
+        await client.close()
+        server.stop()
+    }
+
+    @Test func transactionsAreWhole() async throws {
+        let wait = Duration.seconds(10)
+        let replies = try await client.multi([["SET", "a", "1"], ["SADD", "s", "1", "2"], ["SMEMBERS", "s"]], deadline: wait)
+        #expect(replies == [.status("OK"), .integer(2), .array([.bytes([49]), .bytes([50])])])
+        await #expect(throws: RedisError.self) { try await client.multi([["SET", "a", "2"], ["NO-SUCH"]], deadline: wait) }
+        #expect(try await client.command(["GET", "a"], deadline: wait).text == "1")
+        let error = await #expect(throws: RedisError.self) { try await client.command(["NO-SUCH"], deadline: wait) }
+        #expect(error?.code == .server)
+        await client.close()
+        server.stop()
+    }
+
+    @Test func aLostServerIsToldAndFoundAgain() async throws {
+        _ = try await client.command(["PING"], deadline: .seconds(10))
+        var states = changes.makeAsyncIterator()
+        #expect(await states.next() == true)
+        server.stop()
+        #expect(await states.next() == false)
+        let error = await #expect(throws: RedisError.self) { try await client.command(["PING"], deadline: .milliseconds(20)) }
+        #expect(error?.code == .down)
+        try server.start()
+        #expect(await states.next() == true)
+        #expect(try await client.command(["PING"], deadline: .seconds(10)) == .status("PONG"))
+        await client.close()
+        server.stop()
+    }
+
+    @Test func aSilentServerCostsOnlyTheDeadline() async throws {
+        _ = try await client.command(["SET", "k", "1"], deadline: .seconds(10))
+        server.signal(SIGSTOP)
+        let error = await #expect(throws: RedisError.self) { try await client.command(["GET", "k"], deadline: .milliseconds(20)) }
+        #expect(error?.code == .deadline)
+        server.signal(SIGCONT)
+        // The late answer belongs to the command that gave up, not to the next one.
+        #expect(try await client.command(["INCR", "k"], deadline: .seconds(10)) == .integer(2))
+        await client.close()
+        let closed = await #expect(throws: RedisError.self) { try await client.command(["GET", "k"], deadline: .seconds(1)) }
+        #expect(closed?.code == .closed)
+        server.stop()
+    }
+
+    @Test func addressesAreRead() throws {
+        let address = try RedisAddress(url: "redis://:secret@example.org:6380/3")
+        #expect(address.host == "example.org")
+        #expect(address.port == 6380)
+        #expect(address.greetings == [["AUTH", "secret"], ["SELECT", "3"]])
+        #expect(throws: RedisError.self) { try RedisAddress(url: "http://x") }
+        #expect(throws: RedisError.self) { try RedisAddress(url: "redis://x/y") }
+        server.stop()
+    }
+}
