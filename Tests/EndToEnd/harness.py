@@ -88,9 +88,11 @@ class Bus:
     def __init__(self, bootstrap):
         self.records, self.invalid, self.lock, self.running = [], [], threading.Lock(), True
         self.unchecked, self.sent = queue.SimpleQueue(), set()
-        self.producer = confluent_kafka.Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+        # A broker that was away is first told of without leaders, and this client then waits for the next refresh: five minutes by default.
+        common = {"bootstrap.servers": bootstrap, "topic.metadata.refresh.interval.ms": 2000}
+        self.producer = confluent_kafka.Producer({**common, "linger.ms": 0})
         self.consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": bootstrap, "group.id": f"test-{uuid.uuid4()}", "enable.auto.commit": False, "fetch.wait.max.ms": 10,
+            **common, "group.id": f"test-{uuid.uuid4()}", "enable.auto.commit": False, "fetch.wait.max.ms": 10,
             "auto.offset.reset": "earliest"})
         # Assigned by hand: a group of the embedded broker starts only after three seconds.
         metadata = self.consumer.list_topics(timeout=10)

@@ -20,6 +20,9 @@ final class ClientHandle: @unchecked Sendable {
         properties["bootstrap.servers"] = settings.bootstrap
         properties["client.id"] = settings.clientId
         properties["log.connection.close"] = "false"
+        // A broker that comes back is first told of without leaders; newer librdkafka (2.11) then waits for the next refresh, by default for
+        // minutes.
+        properties["topic.metadata.refresh.interval.ms"] = "10000"
         properties.merge(settings.properties) { _, given in given }
         var text = [CChar](repeating: 0, count: 512)
         for (name, value) in properties.sorted(by: { $0.key < $1.key }) {

@@ -56,7 +56,7 @@ public final class KafkaConsumer: Sendable {
         let loop = ConsumerLoop(subscription: subscription, log: settings.log, handler: handler)
         var defaults = [
             "enable.auto.offset.store": "false", "auto.offset.reset": "earliest", "enable.partition.eof": "true",
-            "auto.commit.interval.ms": "500", "fetch.error.backoff.ms": "100", "topic.metadata.refresh.interval.ms": "30000",
+            "auto.commit.interval.ms": "500", "fetch.error.backoff.ms": "100",
         ]
         if case .group(let id, let instanceId, _) = subscription {
             defaults["group.id"] = id
