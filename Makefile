@@ -4,7 +4,7 @@ SWIFT ?= swift
 CONFIG ?= release
 DEMO_SECONDS ?= 0
 FUZZ_SECONDS ?= 600
-APT_BUILD := librdkafka-dev libhiredis-dev libopus-dev libmp3lame-dev libwebsockets-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev redis-server espeak-ng libjs-janus-gateway
+APT_BUILD := librdkafka-dev libhiredis-dev libjansson-dev libopus-dev libmp3lame-dev libwebsockets-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev redis-server espeak-ng libjs-janus-gateway
 # Multi-buffer SRTP is for amd64; elsewhere OpenSSL does it.
 APT_BUILD += $(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev)
 APT_PEERS := janus mumble-server libipsec-mb-dev

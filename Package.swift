@@ -40,6 +40,7 @@ func clibrary(_ name: String, pkgConfig: String? = nil, apt: String) -> Target {
 let cLibraries: [Target] = [
     clibrary("CRdKafka", pkgConfig: "rdkafka", apt: "librdkafka-dev"),
     clibrary("CHiredis", apt: "libhiredis-dev"),
+    clibrary("CJansson", pkgConfig: "jansson", apt: "libjansson-dev"),
     clibrary("COpus", pkgConfig: "opus", apt: "libopus-dev"),
     clibrary("CLame", apt: "libmp3lame-dev"),
     clibrary("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
@@ -51,7 +52,7 @@ let cLibraries: [Target] = [
 ]
 
 let cores: [Target] = [
-    library("Cores", "JSON"),
+    library("Cores", "JSON", ["CJansson"]),
     library("Cores", "Talk"),
     library("Cores", "Messages", ["JSON", "Talk"]),
     library("Cores", "Floor", ["Talk"]),
@@ -74,7 +75,7 @@ let adapters: [Target] = [
     library("Adapters", "Kafka", ["CRdKafka", "Threads"]),
     library("Adapters", "Redis", ["CHiredis", "CLinux", "Threads"]),
     library("Adapters", "Database", ["CSQLite", "CLinux", "Threads"]),
-    library("Adapters", "Web", ["CWebSockets", "JSON", "Telemetry", "Configuration"]),
+    library("Adapters", "Web", ["CWebSockets", "JSON", "Telemetry", "Configuration", "Threads"]),
     library("Adapters", "HTTPClient", ["CCurl", "Telemetry"]),
     library("Adapters", "AudioCodecs", ["COpus", "CLame"]),
 ]

@@ -1,6 +1,6 @@
 # bo-server: groups, talks, events, the console. Build from the repository's root: docker build -f docker/bo-server.Dockerfile -t talkburst/bo-server .
 FROM swift:6.3-bookworm AS build
-RUN apt-get update -qq && apt-get install -y -qq librdkafka-dev libhiredis-dev libopus-dev libmp3lame-dev libwebsockets-dev \
+RUN apt-get update -qq && apt-get install -y -qq librdkafka-dev libhiredis-dev libjansson-dev libopus-dev libmp3lame-dev libwebsockets-dev \
     libsqlite3-dev libcurl4-openssl-dev libssl-dev libipsec-mb-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Package.swift ./
@@ -9,7 +9,7 @@ COPY Tests Tests
 RUN swift build -c release --product bo-server --static-swift-stdlib
 
 FROM debian:bookworm-slim
-RUN apt-get update -qq && apt-get install -y -qq librdkafka1 libhiredis0.14 libwebsockets17 libwebsockets-evlib-ev libev4 libsqlite3-0 libcurl4 libssl3 libjs-janus-gateway ca-certificates && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update -qq && apt-get install -y -qq librdkafka1 libjansson4 libhiredis0.14 libwebsockets17 libwebsockets-evlib-ev libev4 libsqlite3-0 libcurl4 libssl3 libjs-janus-gateway ca-certificates && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --home-dir /var/lib/talkburst talkburst
 COPY --from=build /src/.build/release/bo-server /usr/bin/bo-server
 COPY schemas /usr/share/talkburst/schemas

@@ -1,6 +1,6 @@
 # file-server: the archive. Build from the repository's root: docker build -f docker/file-server.Dockerfile -t talkburst/file-server .
 FROM swift:6.3-bookworm AS build
-RUN apt-get update -qq && apt-get install -y -qq librdkafka-dev libhiredis-dev libopus-dev libmp3lame-dev libwebsockets-dev \
+RUN apt-get update -qq && apt-get install -y -qq librdkafka-dev libhiredis-dev libjansson-dev libopus-dev libmp3lame-dev libwebsockets-dev \
     libsqlite3-dev libcurl4-openssl-dev libssl-dev libipsec-mb-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Package.swift ./
@@ -9,7 +9,7 @@ COPY Tests Tests
 RUN swift build -c release --product file-server --static-swift-stdlib
 
 FROM debian:bookworm-slim
-RUN apt-get update -qq && apt-get install -y -qq librdkafka1 libwebsockets17 libwebsockets-evlib-ev libev4 libsqlite3-0 libcurl4 libssl3 ca-certificates && rm -rf /var/lib/apt/lists/* \
+RUN apt-get update -qq && apt-get install -y -qq librdkafka1 libjansson4 libwebsockets17 libwebsockets-evlib-ev libev4 libsqlite3-0 libcurl4 libssl3 ca-certificates && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --home-dir /var/lib/talkburst talkburst
 COPY --from=build /src/.build/release/file-server /usr/bin/file-server
 COPY schemas /usr/share/talkburst/schemas

@@ -6,7 +6,14 @@ import Testing
 
 @Suite struct ConfigurationTests {
     func configuration(_ json5: String, _ environment: [String: String] = [:]) throws -> Configuration {
-        Configuration(try JSONValue(parsing: Array(json5.utf8), json5: true), environment: environment)
+        Configuration(try JSON5.parse(Array(json5.utf8)), environment: environment)
+    }
+
+    @Test func json5IsRead() throws {
+        let value = try JSON5.parse(Array("{a: 1, /* why */ b: [0x10, 'x', 1.5, true, null],} // end\n".utf8))
+        #expect(value == ["a": 1, "b": [16, "x", 1.5, true, nil]])
+        let error = #expect(throws: JSONError.self) { try JSON5.parse(Array("{a:".utf8)) }
+        #expect(error?.description.hasPrefix("not valid JSON5: ") == true)
     }
 
     @Test func defaultsFileAndEnvironmentInThatOrder() throws {

@@ -40,7 +40,7 @@ public final class Configuration: Sendable {
             throw ConfigurationError(code: .unreadable, problems: ["configuration file \(file) can't be read: \(cause)"])
         }
         do {
-            let root = try JSONValue(parsing: bytes, json5: true)
+            let root = try JSON5.parse(bytes)
             guard root.object != nil else {
                 throw ConfigurationError(code: .unreadable, problems: ["configuration file \(file) must hold one object { … }"])
             }

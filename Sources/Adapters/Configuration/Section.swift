@@ -185,7 +185,7 @@ public struct Section: Sendable {
     private func raw(_ key: String) -> JSONValue? {
         let here = Section(configuration: configuration, path: path + [key])
         if let text = configuration.environment[here.variable] {
-            if text.hasPrefix("[") || text.hasPrefix("{"), let value = try? JSONValue(parsing: Array(text.utf8), json5: true) {
+            if text.hasPrefix("[") || text.hasPrefix("{"), let value = try? JSON5.parse(Array(text.utf8)) {
                 return value
             }
             return .string(text)

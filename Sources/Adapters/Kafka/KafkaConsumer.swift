@@ -44,11 +44,13 @@ public enum KafkaEvent: Sendable {
 /// Reads records on a thread of its own and tells them, and what happens to its assignment, to one handler.
 ///
 /// The handler is called on that thread; while it has not returned nothing more is told, so a handler that can't take more simply stays
-/// (for less than `max.poll.interval.ms`, 5 minutes), or pauses partitions. Offsets are stored by hand; what is stored is committed every
-/// 500 ms, when partitions are revoked and when the consumer is closed.
+/// (for less than `max.poll.interval.ms`, 5 minutes), or pauses partitions. Offsets are stored by hand; what is stored is committed at once
+/// where nothing was within the last 500 ms, else within 5 s, when partitions are revoked and when the consumer is closed.
 public final class KafkaConsumer: Sendable {
     private let handle: ClientHandle
     private let loop: ConsumerLoop
+    private let committedAt = Mutex<ContinuousClock.Instant?>(nil)
+    private static let commitInterval = Duration.milliseconds(500)
 
     /// Makes a consumer; needs no broker yet. `handler` may be called before this returns.
     /// - Throws: `KafkaError` with code `configuration` that names the property.
@@ -56,7 +58,8 @@ public final class KafkaConsumer: Sendable {
         let loop = ConsumerLoop(subscription: subscription, log: settings.log, handler: handler)
         var defaults = [
             "enable.auto.offset.store": "false", "auto.offset.reset": "earliest", "enable.partition.eof": "true",
-            "auto.commit.interval.ms": "500", "fetch.error.backoff.ms": "100",
+            // The library's timer costs CPU also while nothing is stored: `store` is what commits soon.
+            "auto.commit.interval.ms": "5000", "fetch.error.backoff.ms": "100",
         ]
         if case .group(let id, let instanceId, _) = subscription {
             defaults["group.id"] = id
@@ -84,13 +87,22 @@ public final class KafkaConsumer: Sendable {
     public func store(_ offsets: [TopicPartitionOffset]) throws {
         guard !offsets.isEmpty else { return }
         let code = PartitionList(offsets).lend { rd_kafka_offsets_store(handle.client, $0) }
-        guard code != RD_KAFKA_RESP_ERR_NO_ERROR, code != RD_KAFKA_RESP_ERR__STATE, code != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION else {
-            return
-        }
+        guard code != RD_KAFKA_RESP_ERR_NO_ERROR else { return commitSoon() }
+        guard code != RD_KAFKA_RESP_ERR__STATE, code != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION else { return }
         throw KafkaError(code, "offset store")
     }
 
-    /// Starts to commit what is stored, now instead of within 500 ms; a failure comes as `.error`.
+    private func commitSoon() {
+        let isDue = committedAt.withLock { last in
+            let now = ContinuousClock.now
+            if let last, now - last < Self.commitInterval { return false }
+            last = now
+            return true
+        }
+        if isDue { commit() }
+    }
+
+    /// Starts to commit what is stored, now instead of within seconds; a failure comes as `.error`.
     public func commit() {
         let code = rd_kafka_commit(handle.client, nil, 1)
         if code != RD_KAFKA_RESP_ERR_NO_ERROR, code != RD_KAFKA_RESP_ERR__NO_OFFSET {

@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import Synchronization
 import Telemetry
+import Threads
 
 /// One libwebsockets context and the one thread that serves it; servers and clients are built on it.
 ///
@@ -103,16 +104,7 @@ final class ServiceLoop: @unchecked Sendable {
     /// Starts the service thread, which keeps this object and the delegate until `end()`.
     func start(_ delegate: any Delegate) {
         self.delegate = delegate
-        var thread = pthread_t()
-        let argument = Unmanaged.passRetained(self).toOpaque()
-        pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<ServiceLoop>.fromOpaque(argument).takeRetainedValue().serve()
-                return nil
-            }, argument)
-        pthread_detach(thread)
+        NamedThread.start("web") { self.serve() }
     }
 
     /// Whether the caller runs on the service thread.

@@ -1,9 +1,8 @@
-import FoundationEssentials
+import CJansson
 
 /// Any JSON text as a value, for messages whose shape is known only after a look inside.
 ///
-/// Reading goes through Foundation's parser (RFC 8259; at most 512 levels deep, UTF-8 only), which passes over a comma before a closing
-/// bracket.
+/// Reading and writing go through jansson (RFC 8259; UTF-8 only).
 public enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
@@ -18,82 +17,137 @@ public enum JSONValue: Sendable, Hashable {
 public struct JSONError: Error, Sendable, CustomStringConvertible {
     /// What is wrong and, where the parser knows it, at which line and column.
     public let description: String
+
+    /// An error in somebody's words.
+    public init(description: String) { self.description = description }
 }
 
 extension JSONValue {
-    /// Parses one JSON text.
+    /// How deep a text may nest.
+    public static let maxDepth = 512
+
+    /// Parses one JSON text. Where a whole number is beyond 64 bits, all of the text's numbers become doubles. Of a member that is named
+    /// twice the last counts.
     /// - Throws: `JSONError` when the bytes are not one UTF-8 JSON text, or nest deeper than 512 levels.
-    public init(parsing bytes: some Sequence<UInt8>, json5: Bool = false) throws {
-        let decoder = JSONDecoder()
-        decoder.allowsJSON5 = json5
-        do {
-            self = try decoder.decode(JSONValue.self, from: Data(bytes))
-        } catch let DecodingError.dataCorrupted(context) {
-            let cause = context.underlyingError.map { String(describing: $0) } ?? context.debugDescription
-            throw JSONError(description: "not valid JSON: \(cause)")
-        } catch {
-            throw JSONError(description: "not valid JSON: \(error)")
+    public init(parsing bytes: some Sequence<UInt8>) throws(JSONError) {
+        let parse: (UnsafeRawBufferPointer) -> Result<JSONValue, JSONError> = { text in
+            Result { () throws(JSONError) in try JSONValue(text: text) }
+        }
+        let result =
+            bytes.withContiguousStorageIfAvailable { parse(UnsafeRawBufferPointer($0)) } ?? Array(bytes).withUnsafeBytes { parse($0) }
+        self = try result.get()
+    }
+
+    private init(text: UnsafeRawBufferPointer) throws(JSONError) {
+        var problem = json_error_t()
+        let flags = JSON_DECODE_ANY | JSON_ALLOW_NUL
+        var tree = Self.load(text, flags, &problem)
+        if tree == nil, json_error_code(&problem) == json_error_numeric_overflow {
+            tree = Self.load(text, flags | JSON_DECODE_INT_AS_REAL, &problem)
+        }
+        guard let tree else { throw JSONError(problem) }
+        defer { json_decref(tree) }
+        self = try JSONValue(tree, depth: 0)
+    }
+
+    private static func load(_ text: UnsafeRawBufferPointer, _ flags: Int32, _ problem: inout json_error_t)
+        -> UnsafeMutablePointer<json_t>?
+    {
+        // An empty buffer may have no address, which the library would take for a mistake of the caller.
+        guard let start = text.baseAddress else { return json_loadb("", 0, Int(flags), &problem) }
+        return json_loadb(start.assumingMemoryBound(to: CChar.self), text.count, Int(flags), &problem)
+    }
+
+    private init(_ tree: UnsafeMutablePointer<json_t>, depth: Int) throws(JSONError) {
+        guard depth <= Self.maxDepth else { throw JSONError(description: "not valid JSON: nested deeper than \(Self.maxDepth) levels") }
+        switch tree.pointee.type {
+        case JSON_OBJECT:
+            var members = [String: JSONValue](minimumCapacity: json_object_size(tree))
+            var place = json_object_iter(tree)
+            while let here = place {
+                let name = Self.string(json_object_iter_key(here), json_object_iter_key_len(here))
+                members[name] = try JSONValue(json_object_iter_value(here), depth: depth + 1)
+                place = json_object_iter_next(tree, here)
+            }
+            self = .object(members)
+        case JSON_ARRAY:
+            var elements: [JSONValue] = []
+            elements.reserveCapacity(json_array_size(tree))
+            for index in 0..<json_array_size(tree) { elements.append(try JSONValue(json_array_get(tree, index), depth: depth + 1)) }
+            self = .array(elements)
+        case JSON_STRING: self = .string(Self.string(json_string_value(tree), json_string_length(tree)))
+        case JSON_INTEGER: self = .int(json_integer_value(tree))
+        case JSON_REAL: self = .double(json_real_value(tree))
+        case JSON_TRUE: self = .bool(true)
+        case JSON_FALSE: self = .bool(false)
+        default: self = .null
         }
     }
 
-    /// The text: keys sorted, no white space, so that equal values give equal bytes.
+    private static func string(_ start: UnsafePointer<CChar>?, _ count: Int) -> String {
+        String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+    }
+
+    /// The text: keys sorted, no white space, so that equal values give equal bytes. Doubles have up to 15 significant digits; what JSON can't
+    /// say of them is a string: "inf", "-inf", "nan".
     public func encoded(pretty: Bool = false) -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting =
-            pretty ? [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted] : [.sortedKeys, .withoutEscapingSlashes]
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-        guard let data = try? encoder.encode(self) else { return Array("null".utf8) }
-        return Array(data)
+        let tree = tree
+        defer { json_decref(tree) }
+        // JSON_INDENT(2) and JSON_REAL_PRECISION(15), which are macros with arguments.
+        let flags = JSON_ENCODE_ANY | JSON_SORT_KEYS | (pretty ? 2 : JSON_COMPACT) | (15 << 11)
+        var text: [UInt8] = []
+        text.reserveCapacity(256)
+        let status = withUnsafeMutablePointer(to: &text) { text in
+            json_dump_callback(
+                tree,
+                { part, count, text in
+                    let part = UnsafeRawBufferPointer(start: part, count: count)
+                    text?.assumingMemoryBound(to: [UInt8].self).pointee.append(contentsOf: part)
+                    return 0
+                }, text, Int(flags))
+        }
+        // It fails only where memory ends.
+        return status == 0 ? text : Array("null".utf8)
     }
 
     /// The text of `encoded()` as a string.
     public var text: String { String(decoding: encoded(), as: UTF8.self) }
+
+    private var tree: UnsafeMutablePointer<json_t>? {
+        switch self {
+        case .null: return json_null()
+        case .bool(let value): return value ? json_true() : json_false()
+        case .int(let value): return json_integer(value)
+        case .double(let value):
+            if value.isFinite { return json_real(value) }
+            return JSONValue.string(value.isNaN ? "nan" : value < 0 ? "-inf" : "inf").tree
+        case .string(let value):
+            var value = value
+            return value.withUTF8 { bytes in
+                bytes.withMemoryRebound(to: CChar.self) { json_stringn_nocheck($0.baseAddress, $0.count) }
+            }
+        case .array(let elements):
+            let made = json_array()
+            for element in elements { json_array_append_new(made, element.tree) }
+            return made
+        case .object(let members):
+            let made = json_object()
+            for (name, value) in members {
+                var name = name
+                name.withUTF8 { bytes in
+                    bytes.withMemoryRebound(to: CChar.self) { key in
+                        _ = json_object_setn_new_nocheck(made, key.baseAddress, key.count, value.tree)
+                    }
+                }
+            }
+            return made
+        }
+    }
 }
 
-extension JSONValue: Codable {
-    // The order of the attempts is the order of how often a kind comes: each miss costs the decoder an error.
-    /// Reads whatever kind comes.
-    public init(from decoder: any Decoder) throws {
-        if let members = try? decoder.container(keyedBy: AnyKey.self) {
-            var object: [String: JSONValue] = [:]
-            for key in members.allKeys { object[key.stringValue] = try members.decode(JSONValue.self, forKey: key) }
-            self = .object(object)
-            return
-        }
-        let single = try decoder.singleValueContainer()
-        if let value = try? single.decode(String.self) {
-            self = .string(value)
-        } else if let value = try? single.decode(Int64.self) {
-            self = .int(value)
-        } else if let value = try? single.decode(Bool.self) {
-            self = .bool(value)
-        } else if let value = try? single.decode(Double.self) {
-            self = .double(value)
-        } else if single.decodeNil() {
-            self = .null
-        } else {
-            self = .array(try single.decode([JSONValue].self))
-        }
-    }
-
-    /// Writes the value as what it is.
-    public func encode(to encoder: any Encoder) throws {
-        var single = encoder.singleValueContainer()
-        switch self {
-        case .null: try single.encodeNil()
-        case .bool(let value): try single.encode(value)
-        case .int(let value): try single.encode(value)
-        case .double(let value): try single.encode(value)
-        case .string(let value): try single.encode(value)
-        case .array(let values): try single.encode(values)
-        case .object(let members): try single.encode(members)
-        }
-    }
-
-    private struct AnyKey: CodingKey {
-        let stringValue: String
-        var intValue: Int? { nil }
-        init(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { return nil }
+extension JSONError {
+    fileprivate init(_ problem: json_error_t) {
+        let words = withUnsafeBytes(of: problem.text) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        description = "not valid JSON: \(words) at line \(problem.line), column \(problem.column)"
     }
 }

@@ -58,13 +58,14 @@ final class SignalClient: Sendable {
         return response
     }
 
-    /// Takes what came on the response topic.
+    /// Takes what came on the response topic; others' answers are passed over unread.
     func take(_ records: [KafkaRecord]) {
         for record in records {
-            guard let id = record.header("request-id"), let value = record.value, let message = try? JSONValue(parsing: value),
+            guard let id = record.header("request-id").map({ String(decoding: $0, as: UTF8.self) }),
+                waiting.withLock({ $0[id] != nil }), let value = record.value, let message = try? JSONValue(parsing: value),
                 let response = SignalResponse(message)
             else { continue }
-            resolve(String(decoding: id, as: UTF8.self), response)
+            resolve(id, response)
         }
     }
 

@@ -31,7 +31,7 @@ extension DirectorState {
         let record = OutgoingRecord(topic: parts.topics.owners, key: Array(String(number).utf8), value: claim.encoded)
         let (mailbox, log) = (self.mailbox, parts.log)
         do {
-            try parts.producer.send(record) { result in
+            try parts.producers.gathering.send(record) { result in
                 switch result {
                 case .success(let receipt): mailbox.post(.claimed(partition: number, generation: generation, epoch: receipt.offset))
                 case .failure(let error): log.error("claim not written", ["partition": .int(number), "error": .describing(error)])

@@ -178,6 +178,8 @@ final class DirectorState {
     /// Produces what an offset waits for.
     private func produce(_ record: OutgoingRecord, for partition: Int32, _ generation: Int, _ offset: Int64?) {
         if let offset { partitions[partition]?.window.expect(1, of: offset) }
+        let isAwaited = record.topic == parts.topics.signalResponses || record.topic == parts.topics.signalRequests
+        let producer = isAwaited ? parts.producers.prompt : parts.producers.gathering
         let (mailbox, log) = (self.mailbox, parts.log)
         func done(_ error: KafkaError?) {
             // A record that Kafka will never take (too large) holds up nobody; it is told.
@@ -185,7 +187,7 @@ final class DirectorState {
             if let offset { mailbox.post(.acknowledged(partition: partition, generation: generation, offset: offset)) }
         }
         do {
-            try parts.producer.send(record) { result in
+            try producer.send(record) { result in
                 switch result {
                 case .success: if let offset { mailbox.post(.acknowledged(partition: partition, generation: generation, offset: offset)) }
                 case .failure(let error):
@@ -228,6 +230,15 @@ final class DirectorState {
     private func finish(_ token: UInt64, _ outcome: SignalOutcome) {
         guard let one = pending.removeValue(forKey: token) else { return }
         let gid = one.request.gid
+        // The answer goes first, for somebody waits for it; the request's offset waits for both.
+        if one.then == nil {
+            let response = one.request.response(outcome.code, outcome.message)
+            answered.increment()
+            produce(
+                OutgoingRecord(
+                    topic: parts.topics.signalResponses, key: Array(gid.description.utf8), value: response.encoded, headers: one.headers),
+                for: one.partition, one.generation, one.offset)
+        }
         switch outcome.change {
         case .none: break
         case .keep(let record):
@@ -238,23 +249,14 @@ final class DirectorState {
             let epoch = partitions[one.partition]?.epoch ?? 0
             produce(roomRecord(gid, nil, epoch, one.partition), for: one.partition, one.generation, one.offset)
         }
+        if let offset = one.offset { handle(.acknowledged(partition: one.partition, generation: one.generation, offset: offset)) }
+        one.then?(outcome.code, outcome.message ?? "")
         parts.log.info(
             "signal request",
             [
                 "gid": .int(gid.value), "type": .int(one.request.signalType), "dispatcher": .int(one.request.dispatcher),
                 "code": .int(outcome.code.rawValue),
             ])
-        if let then = one.then {
-            then(outcome.code, outcome.message ?? "")
-            return
-        }
-        let response = one.request.response(outcome.code, outcome.message)
-        answered.increment()
-        produce(
-            OutgoingRecord(
-                topic: parts.topics.signalResponses, key: Array(gid.description.utf8), value: response.encoded, headers: one.headers),
-            for: one.partition, one.generation, one.offset)
-        if let offset = one.offset { handle(.acknowledged(partition: one.partition, generation: one.generation, offset: offset)) }
     }
 
     func roomRecord(_ gid: GroupID, _ value: [UInt8]?, _ epoch: Int64, _ partition: Int32) -> OutgoingRecord {

@@ -37,13 +37,7 @@ struct MediaServiceParts {
             try await kafka.ensureTopics()
         }
         readiness.clear("kafka")
-        let producer = try KafkaProducer(kafka.settings)
-        context.onStop("producer") { await producer.close() }
-        // The first record of each topic does not wait for its partitions to be known.
-        let topics = kafka.topics
-        for topic in [topics.signalResponses, topics.rooms, topics.owners, topics.talks, topics.floor, topics.quality, topics.deadLetter] {
-            try await context.wait(for: "topic \(topic) at \(kafka.settings.bootstrap)") { try await producer.prepare(topic) }
-        }
+        let producers = try await makeProducers()
         let redis = try RedisClient(url: settings.redisURL)
         context.onStop("redis") { await redis.close() }
 
@@ -52,20 +46,37 @@ struct MediaServiceParts {
         let roles = RoleDirectory(
             redis: redis, requiresMembership: settings.requiresMembership, deadline: settings.lookupDeadline, mail: planeMail,
             metrics: metrics, log: log)
-        let publisher = TalkPublisher(producer: producer, topic: kafka.topics.talks, log: log) { directorMail.post(.published($0)) }
+        let publisher = TalkPublisher(producer: producers.prompt, topic: kafka.topics.talks, log: log) { directorMail.post(.published($0)) }
         let recorder = try await startRecorder(publisher)
         let output = PlaneOutput(
-            ip: settings.ip, topics: kafka.topics, producer: producer, roles: roles, post: { directorMail.post($0) },
+            ip: settings.ip, topics: kafka.topics, producer: producers.prompt, roles: roles, post: { directorMail.post($0) },
             lost: metrics.counter("events_lost_total", help: "Floor and quality messages that Kafka did not get"))
         let plane = try MediaPlane(settings.media, mail: planeMail, output: output, rings: recorder.rings, metrics: metrics)
         metrics.gauge("media_srtp_backend", help: "What protects listeners' copies", labels: ["name": SRTPBackend.best.name]).set(1)
         // Talks end before the recorder does, so that nothing of them is left open.
         context.onStop("media plane") { plane.stop() }
-        let requests = try startDirector(plane, producer, partitions: partitions, mailbox: directorMail)
-        let archive = try followArchive(recorder)
-        context.onStop("archive consumer") { await archive.close() }
+        let requests = try startDirector(plane, producers, partitions: partitions, mailbox: directorMail)
+        let others = try followOthers(requests, recorder)
+        context.onStop("archive and claims consumer") { await others.close() }
         try startDoors(plane, recorder, requests)
         announce(roles)
+    }
+
+    private func makeProducers() async throws -> Producers {
+        let kafka = settings.kafka
+        let topics = kafka.topics
+        let producers = try Producers(kafka.settings)
+        context.onStop("producers") { await producers.close() }
+        // The first record of each topic does not wait for its partitions to be known.
+        for (producer, names) in [
+            (producers.prompt, [topics.signalResponses, topics.talks, topics.floor, topics.quality]),
+            (producers.gathering, [topics.rooms, topics.owners, topics.deadLetter]),
+        ] {
+            for topic in names {
+                try await context.wait(for: "topic \(topic) at \(kafka.settings.bootstrap)") { try await producer.prepare(topic) }
+            }
+        }
+        return producers
     }
 
     private func startRecorder(_ publisher: TalkPublisher) async throws -> Recorder {
@@ -78,7 +89,7 @@ struct MediaServiceParts {
         return recorder
     }
 
-    private func startDirector(_ plane: MediaPlane, _ producer: KafkaProducer, partitions: Int, mailbox: Mailbox<DirectorInput>) throws
+    private func startDirector(_ plane: MediaPlane, _ producers: Producers, partitions: Int, mailbox: Mailbox<DirectorInput>) throws
         -> SignalDirector
     {
         let kafka = settings.kafka
@@ -86,22 +97,42 @@ struct MediaServiceParts {
         let store = OffsetStore(topic: topics.signalRequests)
         let director = SignalDirector(
             SignalDirector.Parts(
-                node: settings.node, topics: topics, partitions: partitions, producer: producer,
+                node: settings.node, topics: topics, partitions: partitions, producers: producers,
                 readRooms: RoomReader(settings: kafka.settings, topic: topics.rooms, log: context.logger).read, plane: plane,
                 store: { store.store($0, $1) }, readiness: context.readiness, metrics: context.metrics, log: context.logger),
             mailbox: mailbox)
         context.onStop("director") { director.stop() }
-        let claims = try KafkaConsumer(kafka.settings, .topics([topics.owners], from: .end)) { event in
-            guard case .records(let records) = event else { return }
-            for record in records { Self.claimSeen(record, director) }
-        }
-        context.onStop("claims consumer") { await claims.close() }
         let consumer = try KafkaConsumer(
             kafka.settings, .group(id: settings.group, instanceId: settings.node, topics: [topics.signalRequests])
         ) { mailbox.post(.requests($0)) }
         store.attach(consumer)
         context.onStop("request consumer") { await consumer.close() }
         return director
+    }
+
+    /// Reads what concerns this node alone: others' claims, and what is in the archive, which need not be sent again and whose file may go
+    /// some time later.
+    private func followOthers(_ director: SignalDirector, _ recorder: Recorder) throws -> KafkaConsumer {
+        let topics = settings.kafka.topics
+        let (log, archive) = (context.logger, OffsetStore(topic: topics.archive))
+        let claims = OffsetStore(topic: topics.owners)
+        let consumer = try KafkaConsumer(
+            settings.kafka.settings,
+            .group(id: "\(settings.group)-node-\(settings.node)", instanceId: settings.node, topics: [topics.archive, topics.owners])
+        ) { event in
+            guard case .records(let records) = event else { return }
+            for record in records {
+                if record.topic == topics.owners {
+                    Self.claimSeen(record, director)
+                    claims.store(record.partition, record.offset + 1)
+                } else {
+                    Self.archived(record, recorder, log)
+                    archive.store(record.partition, record.offset + 1)
+                }
+            }
+        }
+        for store in [archive, claims] { store.attach(consumer) }
+        return consumer
     }
 
     private static func claimSeen(_ record: KafkaRecord, _ director: SignalDirector) {
@@ -111,27 +142,13 @@ struct MediaServiceParts {
         director.post(.claimSeen(partition: key, node: claim.node, epoch: record.offset))
     }
 
-    /// What is in the archive need not be sent again, and its file may go some time later.
-    private func followArchive(_ recorder: Recorder) throws -> KafkaConsumer {
-        let topic = settings.kafka.topics.archive
-        let (log, store) = (context.logger, OffsetStore(topic: topic))
-        let consumer = try KafkaConsumer(
-            settings.kafka.settings, .group(id: "\(settings.group)-archive-\(settings.node)", instanceId: settings.node, topics: [topic])
-        ) { event in
-            guard case .records(let records) = event else { return }
-            for record in records {
-                if let value = record.value, let message = try? JSONValue(parsing: value) {
-                    do {
-                        if let archived = try ArchiveMessage(message) { recorder.archived(archived.talkID) }
-                    } catch {
-                        log.warning("archive message not understood", ["offset": .int(record.offset), "error": .describing(error)])
-                    }
-                }
-                store.store(record.partition, record.offset + 1)
-            }
+    private static func archived(_ record: KafkaRecord, _ recorder: Recorder, _ log: Logger) {
+        guard let value = record.value, let message = try? JSONValue(parsing: value) else { return }
+        do {
+            if let archived = try ArchiveMessage(message) { recorder.archived(archived.talkID) }
+        } catch {
+            log.warning("archive message not understood", ["offset": .int(record.offset), "error": .describing(error)])
         }
-        store.attach(consumer)
-        return consumer
     }
 
     private func startDoors(_ plane: MediaPlane, _ recorder: Recorder, _ director: SignalDirector) throws {

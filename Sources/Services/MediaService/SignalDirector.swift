@@ -43,7 +43,7 @@ final class SignalDirector: Sendable {
         var node: String
         var topics: TopicNames
         var partitions: Int
-        var producer: KafkaProducer
+        var producers: Producers
         var readRooms: @Sendable (_ partition: Int32, _ then: @escaping @Sendable (RoomJournal) -> Void) -> Void
         var plane: MediaPlane
         var store: @Sendable (_ partition: Int32, _ offset: Int64) -> Void
