@@ -49,7 +49,7 @@ struct MediaServiceParts {
         let publisher = TalkPublisher(producer: producers.prompt, topic: kafka.topics.talks, log: log) { directorMail.post(.published($0)) }
         let recorder = try await startRecorder(publisher)
         let output = PlaneOutput(
-            ip: settings.ip, topics: kafka.topics, producer: producers.prompt, roles: roles, post: { directorMail.post($0) },
+            ip: settings.ip, topics: kafka.topics, producers: producers, roles: roles, post: { directorMail.post($0) },
             lost: metrics.counter("events_lost_total", help: "Floor and quality messages that Kafka did not get"))
         let plane = try MediaPlane(settings.media, mail: planeMail, output: output, rings: recorder.rings, metrics: metrics)
         metrics.gauge("media_srtp_backend", help: "What protects listeners' copies", labels: ["name": SRTPBackend.best.name]).set(1)
@@ -69,8 +69,8 @@ struct MediaServiceParts {
         context.onStop("producers") { await producers.close() }
         // The first record of each topic does not wait for its partitions to be known.
         for (producer, names) in [
-            (producers.prompt, [topics.signalResponses, topics.talks, topics.floor, topics.quality]),
-            (producers.gathering, [topics.rooms, topics.owners, topics.deadLetter]),
+            (producers.prompt, [topics.signalResponses, topics.talks, topics.floor]),
+            (producers.gathering, [topics.rooms, topics.owners, topics.quality, topics.deadLetter]),
         ] {
             for topic in names {
                 try await context.wait(for: "topic \(topic) at \(kafka.settings.bootstrap)") { try await producer.prepare(topic) }

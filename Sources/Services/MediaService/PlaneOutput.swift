@@ -9,7 +9,7 @@ import Telemetry
 struct PlaneOutput: MediaPlaneOutput {
     let ip: String
     let topics: TopicNames
-    let producer: KafkaProducer
+    let producers: Producers
     let roles: RoleDirectory
     let post: @Sendable (DirectorInput) -> Void
     let lost: Counter
@@ -27,13 +27,13 @@ struct PlaneOutput: MediaPlaneOutput {
             participants: news.participants.map { list in
                 list.map { FloorMessage.Participant(uid: $0.uid, role: $0.role, display: $0.display, joinedMs: $0.joinedMs) }
             })
-        send(message.encoded(ip: ip), gid, to: topics.floor)
+        send(message.encoded(ip: ip), gid, to: topics.floor, by: producers.prompt)
     }
 
-    func publish(_ quality: QualityMessage) { send(quality.encoded(ip: ip), quality.gid, to: topics.quality) }
+    func publish(_ quality: QualityMessage) { send(quality.encoded(ip: ip), quality.gid, to: topics.quality, by: producers.gathering) }
 
     /// What is of the moment is not kept: a full queue in a long outage loses it, and counts it.
-    private func send(_ value: [UInt8], _ gid: GroupID, to topic: String) {
+    private func send(_ value: [UInt8], _ gid: GroupID, to topic: String, by producer: KafkaProducer) {
         let lost = self.lost
         do {
             try producer.send(OutgoingRecord(topic: topic, key: Array(gid.description.utf8), value: value)) { result in

@@ -3,10 +3,10 @@ import Kafka
 /// The service's two ways to Kafka, each with a connection of its own. A broker takes a connection's records one after the other: what
 /// nobody waits for may not stand before an answer. A topic is always written through the same one, so that its order holds.
 struct Producers: Sendable {
-    /// At once: answers, requests that are passed on, talk records, floor and quality messages.
+    /// At once: answers, requests that are passed on, talk records, floor messages.
     let prompt: KafkaProducer
-    /// Some milliseconds' worth together, for nobody waits: rooms, claims, dead letters. What a crash takes of these comes again with its
-    /// request, whose offset waits for them.
+    /// Some milliseconds' worth together, for nobody waits: rooms, claims, link quality (a whole room's comes at once), dead letters.
+    /// What a crash takes of rooms and dead letters comes again with its request, whose offset waits for them.
     let gathering: KafkaProducer
 
     /// - Throws: `KafkaError` with code `configuration` that names the property.
