@@ -121,12 +121,22 @@ extension MediaWorker {
             }
             return .passes(room.machine.passes?.sorted())
         case .extra(let gid, let extra): return try perform(extra, in: try room(gid))
+        case .authorize(let gid, let secret): try authorize(secret, gid)
         case .resetDecoder(let gid, let uid, let endpoint):
             let room = try room(gid, uid, endpoint)
             if let place = room.places[uid] { tell(.resetReception(uid), of: gid, on: place.worker) }
         default: break
         }
         return .done
+    }
+
+    /// Refuses who does not know a room's secret; without one nothing is told of rooms.
+    private func authorize(_ secret: String?, _ gid: GroupID) throws(Refusal) {
+        guard let kept = rooms[gid]?.machine.identity.locks.secret else {
+            if secret != nil { _ = try room(gid) }
+            throw Refusal(.unauthorized, "Unauthorized (room \(gid) has no secret: the admin_key or the back office administers it)")
+        }
+        try kept.check(secret, named: "secret")
     }
 
     func talking(_ room: RoomHost) -> Set<UserID> { Set([room.machine.floor.holder, room.machine.floor.overrider].compactMap { $0 }) }
