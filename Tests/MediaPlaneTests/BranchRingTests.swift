@@ -102,7 +102,9 @@ import Testing
                     return
                 }
                 let number = Int(head.timestamp)
-                if number <= last || payload.count != 20 + number % 300 || payload.contains(where: { $0 != UInt8(truncatingIfNeeded: number) }) {
+                if number <= last || payload.count != 20 + number % 300
+                    || payload.contains(where: { $0 != UInt8(truncatingIfNeeded: number) })
+                {
                     Issue.record("packet \(number) after \(last) is not what was put in")
                 }
                 last = number

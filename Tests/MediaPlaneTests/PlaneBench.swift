@@ -40,18 +40,30 @@ final class PlaneBench: Sendable {
 
     /// Opens a room; the first is at home on worker 0, the next on the least loaded.
     func open(_ gid: GroupID) {
-        plane.post(.signal(SignalRequest(gid: gid, dispatcher: 7, body: .create(name: "Test", mode: .ptt, options: GroupOptions())), token: 0, epoch: 1))
+        plane.post(
+            .signal(
+                SignalRequest(gid: gid, dispatcher: 7, body: .create(name: "Test", mode: .ptt, options: GroupOptions())), token: 0, epoch: 1
+            ))
     }
 
     /// Asks as a door does, and gives the answer.
     func ask(_ request: DoorRequest) async throws(Refusal) -> DoorAnswer { try await door.ask(request, plane).get() }
 
-    func join(_ uid: UserID, in gid: GroupID, _ media: MediaDescription, events: EventInterest? = EventInterest.none) async throws -> JoinedInfo {
+    func join(_ uid: UserID, in gid: GroupID, _ media: MediaDescription) async throws -> JoinedInfo {
+        guard case .joined(let info) = try await ask(.join(gid, joining(uid), media)) else { throw Refusal(.unknown, "not joined") }
+        return info
+    }
+
+    /// Joins without waiting for the answer, which the door keeps.
+    func post(_ uid: UserID, in gid: GroupID, _ media: MediaDescription) {
+        plane.post(.door(.join(gid, joining(uid), media), token: 0, door))
+    }
+
+    private func joining(_ uid: UserID) -> Joining {
         var joining = Joining(uid: uid, display: "u\(uid)", endpoint: EndpointID(UInt64(uid.value)))
         joining.signalling = .json
-        joining.events = events
-        guard case .joined(let info) = try await ask(.join(gid, joining, media)) else { throw Refusal(.unknown, "not joined") }
-        return info
+        joining.events = EventInterest.none
+        return joining
     }
 
     func floor(_ input: FloorInput, of uid: UserID, in gid: GroupID) async throws {
@@ -60,7 +72,9 @@ final class PlaneBench: Sendable {
 
     /// How many datagrams were dropped for a reason (the metric's label).
     func dropped(_ reason: String) -> Int {
-        Int(metrics.counter("media_datagrams_dropped_total", help: "Datagrams that went nowhere, by reason", labels: ["reason": reason]).value)
+        Int(
+            metrics.counter("media_datagrams_dropped_total", help: "Datagrams that went nowhere, by reason", labels: ["reason": reason])
+                .value)
     }
 }
 
@@ -69,7 +83,7 @@ final class BenchDoor: Door {
     private struct State: Sendable {
         var next: UInt64 = 1
         var waiting: [UInt64: Waiting] = [:]
-        var links: [EndpointID: (isUp: Bool, reason: String)] = [:]
+        var offered: [(latch: (username: String, password: String), address: SocketAddress)] = []
     }
     private struct Waiting: Sendable {
         let continuation: CheckedContinuation<Result<DoorAnswer, Refusal>, Never>
@@ -89,14 +103,15 @@ final class BenchDoor: Door {
 
     func deliver(_ event: DoorEvent) {
         switch event {
-        case .answer(let token, let result): state.withLock { $0.waiting.removeValue(forKey: token) }?.continuation.resume(returning: result)
-        case .link(let endpoint, let isUp, let reason): state.withLock { $0.links[endpoint] = (isUp, reason) }
-        case .notice, .ended: break
+        case .answer(0, .success(.joined(let info))): state.withLock { $0.offered.append((info.media.latch, info.media.address)) }
+        case .answer(let token, let result):
+            state.withLock { $0.waiting.removeValue(forKey: token) }?.continuation.resume(returning: result)
+        case .link, .notice, .ended: break
         }
     }
 
-    /// What was told of a handle's WebRTC peer.
-    func link(_ uid: UserID) -> (isUp: Bool, reason: String)? { state.withLock { $0.links[EndpointID(UInt64(uid.value))] } }
+    /// What those were told who joined without waiting.
+    var offered: [(latch: (username: String, password: String), address: SocketAddress)] { state.withLock { $0.offered } }
 }
 
 /// Everybody is a member; a look-up can be made to hold its worker up.

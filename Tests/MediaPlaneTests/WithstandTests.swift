@@ -13,7 +13,8 @@ import Testing
     static let suites: [SRTPSuite?] = [nil] + SRTPSuite.allCases
 
     /// Somebody in a room, with SRTP where a suite is given.
-    private func device(_ uid: Int64, in gid: GroupID, _ bench: PlaneBench, _ suite: SRTPSuite?) async throws -> (BenchSocket, MediaAnswer) {
+    private func device(_ uid: Int64, in gid: GroupID, _ bench: PlaneBench, _ suite: SRTPSuite?) async throws -> (BenchSocket, MediaAnswer)
+    {
         let socket = try BenchSocket(ssrc: UInt32(1_000 + uid))
         var media = socket.media
         if let suite {
@@ -87,7 +88,8 @@ import Testing
             forger.send(first, to: place.address)
             forger.send(damaged, to: place.address)
             try forger.talk([3], to: place.address)
-            forger.send(RTPHeader.bytes(marker: false, payloadType: 100, sequence: 9, timestamp: 9, ssrc: talker.ssrc) + [4], to: place.address)
+            forger.send(
+                RTPHeader.bytes(marker: false, payloadType: 100, sequence: 9, timestamp: 9, ssrc: talker.ssrc) + [4], to: place.address)
         }
         for number in 10..<20 as Range<UInt8> {
             try talker.talk([number], to: place.address)
@@ -98,7 +100,7 @@ import Testing
 
     /// SSRCs are random, and may be the same: two devices with one, and one with the very SSRC that the server sends to it.
     @Test(arguments: suites) func collidingSSRCsAreHeardAsOneStream(_ suite: SRTPSuite?) async throws {
-        let bench = try PlaneBench(workers: 2)
+        let bench = try PlaneBench(workers: 2) { $0.packetsPerSecond = 100_000 }
         defer { bench.plane.stop() }
         let gid = try group(1)
         bench.open(gid)

@@ -82,7 +82,8 @@ extension JanusDoor {
                 body["list"] = .array(
                     rooms.map {
                         [
-                            "room": .id($0.identity.gid), "description": .string($0.identity.name), "pin_required": .bool($0.identity.locks.pin != nil),
+                            "room": .id($0.identity.gid), "description": .string($0.identity.name),
+                            "pin_required": .bool($0.identity.locks.pin != nil),
                             "sampling_rate": 48_000, "record": true, "num_participants": .int(Int64($0.participants)),
                         ]
                     })

@@ -101,7 +101,8 @@ enum SignalCommand {
 
     private static func request(_ words: [String], mode: RoomMode, dispatcher: Int64) throws(ToolError) -> SignalRequest {
         let usage = ToolError(
-            "say what: create GID NAME [--mode ptt|open] | destroy GID | alter GID UID ROLE | rename GID NAME | remove GID UID | cancel-emergency GID [UID]")
+            "say what: create GID NAME [--mode ptt|open] | destroy GID | alter GID UID ROLE | rename GID NAME | remove GID UID | cancel-emergency GID [UID]"
+        )
         guard words.count >= 2, let gid = Int64(words[1]).flatMap({ GroupID($0) }) else { throw usage }
         func user(_ index: Int) throws(ToolError) -> UserID {
             guard words.count > index, let uid = Int64(words[index]).flatMap({ UserID($0) }) else { throw usage }
