@@ -91,13 +91,13 @@ extension JanusDoor {
         }
         let id = wanted.id ?? "announcement-\(UInt32.random(in: 1 ... .max))"
         // The disk is not waited for on the web server's thread.
-        _ = ServiceThread(name: "announcement") { [self] in
+        ServiceThread(name: "announcement") { [self] in
             switch AnnouncementFile.read(folder + "/" + wanted.filename) {
             case .success(let packets):
                 send(.extra(room, .play(Announcement(id: id, packets: packets, loop: wanted.loop))), handle, transaction, kind)
             case .failure(let refusal): fail(refusal, handle, transaction, isSynchronous: true)
             }
-        }
+        }.detach()
     }
 
     private func checkAdmin(_ key: String?) throws(Refusal) {
