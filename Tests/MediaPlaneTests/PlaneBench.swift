@@ -61,7 +61,7 @@ final class PlaneBench: Sendable {
         plane.post(.door(.join(gid, joining(uid), media), token: 0, door))
     }
 
-    private func joining(_ uid: UserID) -> Joining {
+    func joining(_ uid: UserID) -> Joining {
         var joining = Joining(uid: uid, display: "u\(uid)", endpoint: EndpointID(UInt64(uid.value)))
         joining.signalling = .json
         joining.events = EventInterest.none

@@ -7,7 +7,7 @@ import Talk
 // What doors ask of the rooms at home here.
 extension MediaWorker {
     func handle(_ request: DoorRequest, _ token: UInt64, _ door: any Door) {
-        if let gid = request.home, rooms[gid] == nil {
+        if let gid = request.home, rooms[gid] == nil, !isHandingOver(request) {
             if let home = map.home(of: gid), home != index {
                 // It was opened there after this was posted.
                 mailboxes[home].post(.input(.door(request, token: token, door)))
@@ -29,6 +29,12 @@ extension MediaWorker {
         } catch {
             door.deliver(.answer(token: token, .failure(error)))
         }
+    }
+
+    /// Whether somebody goes from a room here to one of another worker: the room that is left begins, for it knows the transport.
+    private func isHandingOver(_ request: DoorRequest) -> Bool {
+        guard case .changeRoom(let from, let to, _) = request, rooms[from] != nil, let home = map.home(of: to) else { return false }
+        return home != index
     }
 
     func retryParked() {
