@@ -15,13 +15,14 @@ BIN := .build/$(CONFIG)
 # Tests with web servers and clients wait for each other: they run beside none of those that only compute.
 SERVERS := ^(WebTests|HTTPClientTests|ServiceKitTests|FileArchiveTests)
 
-.PHONY: help deps deps-test build demo test unit-test e2e lint format bench bench-peers fuzz clean
+.PHONY: help deps deps-test build demo test unit-test e2e lint format bench bench-peers fuzz sanitize clean
 
 help:
 	@echo "make demo    install, build, start everything, radios talk; DEMO_SECONDS=60 ends by itself"
 	@echo "make test    unit, property, integration and end-to-end tests"
 	@echo "make build   release build        make lint   style"
 	@echo "make bench-peers   the same work by Janus and Mumble, and by us"
+	@echo "make sanitize   the tests under ThreadSanitizer and AddressSanitizer (some ten minutes; not part of make test)"
 	@echo "make bench   Benchmarks/ to a table  make fuzz    every parser under libFuzzer, FUZZ_SECONDS=600 each"
 
 # Quiet when all is there; apt-get only where something is missing.
@@ -76,6 +77,10 @@ bench-peers: build $(VENV)/done
 
 fuzz: deps
 	Tests/Fuzz/run $(FUZZ_SECONDS)
+
+sanitize: deps-test $(VENV)/done
+	Tests/sanitizers/run address
+	Tests/sanitizers/run thread
 
 clean:
 	rm -rf .build $(VENV) run

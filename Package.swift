@@ -147,6 +147,12 @@ let testTargets: [Target] = [
     tests("CryptoTests", ["Crypto"]),
     tests("SecureRTPTests", ["SecureRTP", "CSRTP"]),
     tests("HTTPClientTests", ["HTTPClient", "Web"]),
+    tests(
+        "MediaPlaneTests",
+        [
+            "MediaPlane", "Recorder", "Room", "Floor", "Talk", "Messages", "RTP", "STUN", "ICE", "DTLS", "SecureRTP", "Crypto", "Telemetry",
+            "Reactor", "CLinux",
+        ]),
     tests("RecorderTests", ["Recorder", "Talk", "Messages", "JSON", "AudioCodecs", "Telemetry"]),
     tests("AudioCodecsTests", ["AudioCodecs"]),
     tests("DatabaseTests", ["Database"]),

@@ -1,5 +1,5 @@
 """AudioBridge's administration with a key: forwarders, announcements, open rooms through the door (DEVICES.md, "A. Janus API")."""
-import base64, os, socket, struct, subprocess, time
+import base64, json, os, socket, struct, subprocess, time
 
 import pytest
 
@@ -120,6 +120,89 @@ def test_an_open_room_is_made_through_the_door_and_hears_announcements(admin, do
     time.sleep(1.3)
     assert 30 <= len(radio.receive(0.2)[0]) <= 80
     radio.close()
+
+
+def ask(door, body):
+    """An administrator's request by the room's secret: without the admin key."""
+    return door.message(door.plugin, body, event=False)
+
+
+def test_a_rooms_secret_administers_it_and_its_pin_lets_people_in(admin, door, gid, speech):
+    assert ask(door, {"request": "create", "room": gid, "secret": "s3cret"})["error_code"] == 489, "making rooms is for the admin key"
+    made = door.admin({"request": "create", "room": gid, "description": "Vault", "secret": "s3cret", "pin": "4711"})
+    assert made["audiobridge"] == "created"
+    assert door.admin({"request": "create", "room": gid, "description": "Vault", "secret": "mine"})["error_code"] == 486
+    assert [r for r in door.message(door.plugin, {"request": "list"}, event=False)["list"] if r["room"] == gid][0]["pin_required"] is True
+    # The PIN, at a join and at a change of rooms.
+    join = {"request": "join", "room": gid, "id": 1}
+    assert [door.message(door.plugin, {**join, **pin})["error_code"] for pin in ({}, {"pin": "4712"}, {"pin": 4711}, {"secret": "s3cret"})] == [483, 489, 484, 483]
+    radio, other = Device(admin, gid, 1, pin="4711"), Device(admin, gid, 2, pin="4711")
+    open_room = gid // 2 + 1
+    assert door.admin({"request": "create", "room": open_room})["audiobridge"] == "created"
+    roamer = Device(admin, open_room, 3)
+    change = {"request": "changeroom", "room": gid, "id": 3}
+    assert [roamer.janus.message(roamer.handle, {**change, **pin}).get("error_code") for pin in ({}, {"pin": "no"}, {"pin": "4711"})] == [483, 489, None]
+    # The secret: wrong, missing, another room's, of no room.
+    kick = {"request": "kick", "room": gid, "id": 2}
+    assert [ask(door, {**kick, **proof})["error_code"] for proof in ({"secret": "wrong"}, {}, {"secret": ""}, {"secret": 5}, {"admin_key": "s3cret"})] == [489, 483, 489, 484, 489]
+    assert ask(door, {"request": "kick", "room": open_room, "id": 3, "secret": "s3cret"})["error_code"] == 489
+    assert ask(door, {"request": "kick", "room": gid // 3 + 1, "id": 3, "secret": "s3cret"})["error_code"] == 485
+    # And right: everything that administers this room.
+    proof = {"room": gid, "secret": "s3cret"}
+    assert ask(door, {"request": "mute", "id": 1, **proof})["audiobridge"] == "success"
+    assert radio.floor("request")["state"] == "denied"
+    assert ask(door, {"request": "unmute", "id": 1, **proof})["audiobridge"] == "success"
+    assert radio.floor("request")["state"] == "granted"
+    sink = listener()
+    stream = ask(door, {"request": "rtp_forward", "host": "127.0.0.1", "port": sink.getsockname()[1], **proof})["stream_id"]
+    radio.talk(speech[:5])
+    assert len(drain(sink)) == 5
+    assert [s["stream_id"] for s in ask(door, {"request": "listforwarders", **proof})["rtp_forwarders"]] == [stream]
+    assert ask(door, {"request": "kick", "id": 2, **proof})["audiobridge"] == "success"
+    wait_for(lambda: any(e.get("kicked") == 2 for e in other.janus.of(other.handle)), 5, "kicked")
+    assert ask(door, {"request": "kick", "id": 2, **proof})["error_code"] == 492
+    assert {p["id"] for p in door.message(door.plugin, {"request": "listparticipants", "room": gid}, event=False)["participants"]} == {1, 3}
+    # Both are changed, and the old ones are nothing any more.
+    assert ask(door, {"request": "edit", "new_secret": "n3w", "new_pin": "", "new_description": "Hall", **proof})["audiobridge"] == "edited"
+    assert ask(door, {"request": "kick", "id": 1, **proof})["error_code"] == 489
+    Device(admin, gid, 4).close()
+    assert ask(door, {"request": "destroy", "room": gid, "secret": "n3w"})["audiobridge"] == "destroyed"
+    assert ask(door, {"request": "destroy", "room": gid, "secret": "n3w"})["error_code"] == 485
+    sink.close()
+    for device in (radio, other, roamer):
+        device.close()
+
+
+def test_secrets_are_kept_hashed_and_survive_a_restart(admin, door, gid):
+    assert door.admin({"request": "create", "room": gid, "secret": "open sesame", "pin": "8642097531"})["audiobridge"] == "created"
+    bus = Bus(admin.address["kafka"])
+    record = wait_for(lambda: [m for m in bus.of("ptt.rooms") if m.key() == str(gid).encode()], 10, "the room's record")[-1].value()
+    assert json.loads(record)["secret"].startswith("sha256$") and json.loads(record)["secret"] != json.loads(record)["pin"]
+    admin.kill("media-service")
+    admin.ready("media-service")
+    again = wait_for(lambda: back(admin, gid), 20, "the room again")
+    assert [again.message(again.plugin, {"request": "join", "room": gid, "id": 1, **pin}).get("error_code") for pin in ({}, {"pin": "1"}, {"pin": "8642097531"})] == [483, 489, None]
+    assert ask(again, {"request": "kick_all", "room": gid, "secret": "wrong"})["error_code"] == 489
+    assert ask(again, {"request": "kick_all", "room": gid, "secret": "open sesame"})["audiobridge"] == "success"
+    # Neither is anywhere in clear: not on Kafka, not in a log.
+    bus.stop()
+    assert not bus.invalid
+    said = b"".join(m.value() or b"" for m in bus.records) + b"".join(p.read_bytes() for p in (admin.directory / "log").glob("*.log"))
+    assert b"open sesame" not in said and b"8642097531" not in said
+    again.close()
+
+
+def back(stack, room):
+    """A client of a service that was restarted, where it serves the room again."""
+    try:
+        janus = Janus(stack.address["media"]["janus"])
+    except OSError:
+        return None
+    janus.plugin = janus.attach()
+    if janus.message(janus.plugin, {"request": "exists", "room": room}, event=False).get("exists"):
+        return janus
+    janus.close()
+    return None
 
 
 def test_100_000_half_open_sessions_cost_little_and_honest_clients_get_in(admin, door, hall):

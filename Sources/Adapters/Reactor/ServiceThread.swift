@@ -25,6 +25,9 @@ public struct ServiceThread: Sendable {
         handle = thread
     }
 
+    /// Nobody will wait for its end: what the system keeps for it is freed then. A thread that is neither joined nor detached leaks its stack.
+    public func detach() { pthread_detach(handle) }
+
     /// Waits for its end. Blocks: never call it on the cooperative pool.
     public func join() { pthread_join(handle, nil) }
 

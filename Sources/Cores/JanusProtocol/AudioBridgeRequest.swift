@@ -11,6 +11,8 @@ public enum AudioBridgeRequest: Sendable, Equatable {
         public var id: UserID?
         /// The name to show.
         public var display: String?
+        /// What the room asks for to let somebody in, where it does.
+        public var pin: String?
         /// The pass, where the room asks for one.
         public var token: String?
         /// A plain-RTP device's side; nil: no media of its own.
@@ -57,8 +59,20 @@ public enum AudioBridgeRequest: Sendable, Equatable {
         case request, release, position, emergency
         case cancelEmergency = "cancel-emergency"
     }
-    /// An administrator's proof.
-    public typealias Key = String?
+    /// An administrator's proof: either is enough, and an administrator may give the admin key as `secret`, too.
+    public struct Key: Sendable, Equatable {
+        /// The room's.
+        public var secret: String?
+        /// The service's.
+        public var adminKey: String?
+    }
+    /// What `create` and `edit` say of who may administer and join; nil: nothing.
+    public struct Locks: Sendable, Equatable {
+        /// The room's secret; an empty one is none, as in Janus.
+        public var secret: String?
+        /// What joins must know; an empty one: nothing any more.
+        public var pin: String?
+    }
 
     case join(Join)
     case changeRoom(Join)
@@ -66,8 +80,8 @@ public enum AudioBridgeRequest: Sendable, Equatable {
     case leave
     case hangup
     case floor(FloorAction, priority: UInt8, uid: UserID?, queue: Bool?)
-    case create(room: GroupID?, description: String?, mode: RoomMode, key: Key)
-    case edit(room: GroupID, description: String?, key: Key)
+    case create(room: GroupID?, description: String?, mode: RoomMode, locks: Locks, key: Key)
+    case edit(room: GroupID, description: String?, locks: Locks, key: Key)
     case destroy(room: GroupID, key: Key)
     case exists(room: GroupID)
     case list
@@ -96,8 +110,7 @@ public enum AudioBridgeRequest: Sendable, Equatable {
     public init(_ body: JSONValue) throws(Refusal) {
         let fields = Body(body)
         guard let name = try fields.text("request") else { throw Refusal(.missingElement, "Missing element (request)") }
-        let secret = try fields.text("secret")
-        let key = try fields.text("admin_key") ?? secret
+        let key = Key(secret: try fields.text("secret"), adminKey: try fields.text("admin_key"))
         switch name {
         case "join": self = .join(try Join(fields))
         case "changeroom": self = .changeRoom(try Join(fields))
@@ -110,8 +123,13 @@ public enum AudioBridgeRequest: Sendable, Equatable {
             guard let mode = RoomMode(rawValue: try fields.text("mode") ?? "ptt") else {
                 throw Refusal(.invalidElement, "Invalid element (mode must be ptt or open)")
             }
-            self = .create(room: try fields.optionalRoom(), description: try fields.text("description"), mode: mode, key: key)
-        case "edit": self = .edit(room: try fields.room(), description: try fields.text("new_description"), key: key)
+            // Here `secret` is the new room's own: only the admin key proves anything.
+            self = .create(
+                room: try fields.optionalRoom(), description: try fields.text("description"), mode: mode,
+                locks: Locks(secret: key.secret, pin: try fields.text("pin")), key: key)
+        case "edit":
+            let locks = Locks(secret: try fields.text("new_secret"), pin: try fields.text("new_pin"))
+            self = .edit(room: try fields.room(), description: try fields.text("new_description"), locks: locks, key: key)
         case "destroy": self = .destroy(room: try fields.room(), key: key)
         case "exists": self = .exists(room: try fields.room())
         case "list": self = .list
@@ -144,6 +162,19 @@ public enum AudioBridgeRequest: Sendable, Equatable {
         }
     }
 
+    /// What an administrator's request proves itself by, and the room that it is about where it names one; nil for everybody's requests.
+    public var administration: (room: GroupID?, key: Key)? {
+        switch self {
+        case .create(let room, _, _, _, let key): (room, key)
+        case .edit(let room, _, _, let key), .destroy(let room, let key), .allowed(let room, _, _, let key), .kick(let room, _, let key),
+            .mute(let room, _, _, let key), .suspend(let room, _, _, let key), .forward(let room, _, let key),
+            .stopForward(let room, _, let key), .listForwarders(let room, let key), .playFile(let room, _, let key),
+            .stopFile(let room, _, let key), .isPlaying(let room, _, let key):
+            (room, key)
+        default: nil
+        }
+    }
+
     private static func floor(_ fields: Body) throws(Refusal) -> AudioBridgeRequest {
         guard let word = try fields.text("action") else { throw Refusal(.missingElement, "Missing element (action)") }
         guard let action = FloorAction(rawValue: word) else {
@@ -161,6 +192,7 @@ extension AudioBridgeRequest.Join {
         room = try fields.room()
         id = try fields.integer("id", in: 1...maximumID).flatMap { UserID($0) }
         display = try fields.text("display")
+        pin = try fields.text("pin")
         token = try fields.text("token")
         floor = try fields.flag("floor") ?? false
         queue = try fields.flag("queue") ?? true

@@ -13,6 +13,8 @@ public struct RoomRecord: Sendable, Equatable {
     public var mode: RoomMode
     /// What it sets for itself.
     public var options: GroupOptions
+    /// What it asks of who administers it or joins; hashed.
+    public var locks = RoomLocks()
     /// Whose emergencies are on.
     public var emergencies: [UserID]
     /// The claim of the owner who wrote this.
@@ -31,11 +33,14 @@ public struct RoomRecord: Sendable, Equatable {
 
     /// The record's value.
     public var encoded: [UInt8] {
-        JSONValue.object([
+        var members: [String: JSONValue] = [
             "gid": .id(gid), "group_name": .string(name), "dispatcher_id": .int(dispatcher), "mode": .string(mode.rawValue),
             "options": options.json,
             "status": "active", "emergencies": .array(emergencies.map { .id($0) }), "epoch": .int(epoch), "changed_ms": .int(changedMs),
-        ]).encoded()
+        ]
+        members["secret"] = locks.secret.map { .string($0.text) }
+        members["pin"] = locks.pin.map { .string($0.text) }
+        return JSONValue.object(members).encoded()
     }
 
     /// Reads a record.
@@ -50,6 +55,40 @@ public struct RoomRecord: Sendable, Equatable {
             emergencies: fields.object["emergencies"]?.array?.compactMap { $0.integer.flatMap { UserID($0) } } ?? [],
             epoch: try fields.optionalInteger("epoch", in: 0...maximumID) ?? 0,
             changedMs: try fields.optionalInteger("changed_ms", in: 0...maximumID) ?? 0)
+        // A lock that can't be read must not leave its room open: the record is refused as a whole.
+        locks.secret = try fields.keptSecret("secret")
+        locks.pin = try fields.keptSecret("pin")
+    }
+}
+
+extension KeptSecret {
+    /// As a record bears it: the function's name, salt and digest in lower-case hexadecimal, `sha256$…$…`.
+    public var text: String { "sha256$\(KeptSecret.hex(salt))$\(KeptSecret.hex(digest))" }
+
+    /// Reads what `text` wrote; nil for anything else.
+    public init?(text: String) {
+        let parts = text.split(separator: "$", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0] == "sha256", let salt = KeptSecret.bytes(parts[1]), let digest = KeptSecret.bytes(parts[2])
+        else { return nil }
+        self.init(salt: salt, digest: digest)
+    }
+
+    private static func hex(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    private static func bytes(_ hex: Substring) -> [UInt8]? {
+        let digits = hex.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
+        guard digits.count == hex.utf8.count, digits.count % 2 == 0 else { return nil }
+        return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    }
+}
+
+extension Fields {
+    fileprivate func keptSecret(_ name: String) throws(Refusal) -> KeptSecret? {
+        guard let text = try optionalString(name) else { return nil }
+        guard let kept = KeptSecret(text: text) else { throw invalid(name, "must be sha256$, a salt, $ and a digest") }
+        return kept
     }
 }
 

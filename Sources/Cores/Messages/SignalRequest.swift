@@ -27,6 +27,8 @@ public struct SignalRequest: Sendable, Equatable {
     public let dispatcher: Int64
     /// What is asked.
     public let body: Body
+    /// What `create` and `alterGroup` of a door set besides: no request on Kafka bears it, and no response.
+    public var locks = RoomLocks.Change()
     /// The fields as they go back in the response, integers as numbers.
     private(set) var echo: [String: JSONValue]
 

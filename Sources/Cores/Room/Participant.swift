@@ -51,6 +51,8 @@ public struct Joining: Sendable {
     public var muted = false
     /// The pass for a room that asks for one (AudioBridge `allowed`).
     public var token: String?
+    /// What it says where the room asks for a PIN.
+    public var pin: String?
 
     /// Somebody at a door.
     public init(uid: UserID, display: String, endpoint: EndpointID) { (self.uid, self.display, self.endpoint) = (uid, display, endpoint) }

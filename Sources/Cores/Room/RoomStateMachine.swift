@@ -23,6 +23,8 @@ public struct RoomIdentity: Sendable, Equatable {
     public var mode: RoomMode
     /// What it sets for itself.
     public var options: GroupOptions
+    /// What it asks of who administers it or joins.
+    public var locks = RoomLocks()
     /// A room's identity.
     public init(gid: GroupID, name: String, dispatcher: Int64, mode: RoomMode = .ptt, options: GroupOptions) {
         (self.gid, self.name, self.dispatcher, self.mode, self.options) = (gid, name, dispatcher, mode, options)
@@ -195,12 +197,14 @@ public struct RoomStateMachine: Sendable {
         return effects
     }
 
-    /// The group's name or options change; talks that run keep their timers' starts.
-    public mutating func alter(name: String?, options: GroupOptions?, at moment: Moment, random: inout some RandomNumberGenerator)
-        -> [RoomEffect]
-    {
+    /// The group's name, options or locks change; talks that run keep their timers' starts, and who is here stays.
+    public mutating func alter(
+        name: String?, options: GroupOptions?, locks: RoomLocks.Change = RoomLocks.Change(), at moment: Moment,
+        random: inout some RandomNumberGenerator
+    ) -> [RoomEffect] {
         var effects: [RoomEffect] = []
         if let name { identity.name = name }
+        identity.locks = identity.locks.applying(locks)
         if let options {
             identity.options = options
             run(.settings(rules.floor.applying(options, dispatcher: UserID(identity.dispatcher))), moment, &random, &effects)

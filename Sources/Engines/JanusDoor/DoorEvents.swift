@@ -36,8 +36,11 @@ extension JanusDoor {
         switch result {
         case .failure(let refusal):
             state.withLock { if case .floor = pending.kind { $0.seats[handle]?.asking = nil } }
-            var isSynchronous = false
-            if case .synchronous = pending.kind { isSynchronous = true }
+            let isSynchronous =
+                switch pending.kind {
+                case .synchronous, .administration: true
+                default: false
+                }
             fail(refusal, handle, transaction, isSynchronous: isSynchronous)
         case .success(let answer): succeed(pending, answer, handle, transaction)
         }
@@ -65,6 +68,12 @@ extension JanusDoor {
             var jsep: JSONValue?
             if let offer, case .media(let media) = answer { jsep = self.jsep(offer, media, handle, seat.answers) }
             send(["audiobridge": "event", "room": .id(seat.room), "result": "ok"], to: handle, transaction: transaction, jsep: jsep)
+        case (.administration(let request), _):
+            do throws(Refusal) {
+                try perform(request, handle, transaction)
+            } catch {
+                fail(error, handle, transaction, isSynchronous: true)
+            }
         case (.synchronous(let words), let answer):
             var body = words.object ?? [:]
             switch answer {
@@ -73,7 +82,8 @@ extension JanusDoor {
                 body["list"] = .array(
                     rooms.map {
                         [
-                            "room": .id($0.identity.gid), "description": .string($0.identity.name), "pin_required": false,
+                            "room": .id($0.identity.gid), "description": .string($0.identity.name),
+                            "pin_required": .bool($0.identity.locks.pin != nil),
                             "sampling_rate": 48_000, "record": true, "num_participants": .int(Int64($0.participants)),
                         ]
                     })

@@ -170,6 +170,7 @@ extension JanusDoor {
         joining.signalling = join.floor ? .json : usesRTCP ? .rtcp : .stock
         joining.events = join.events.flatMap(EventInterest.init(rawValue:))
         joining.token = join.token
+        joining.pin = join.pin
         joining.muted = join.muted
         let seat = Seat(room: join.room, uid: uid, display: joining.display, speaksFloor: join.floor, usesRTCP: usesRTCP)
         return (seat, joining)

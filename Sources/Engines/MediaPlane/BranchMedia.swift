@@ -20,26 +20,30 @@ extension MediaWorker {
             return
         }
         let now = Clocks.monotonicNs()
-        guard transport.bucket.take(at: now) else {
-            counters.overRate.increment()
-            transport.dropped &+= 1
-            return
-        }
         if let peer = transport.peer, transport.receiver == nil || DTLSSession.isDTLS(bytes[0]) {
-            handshake(UnsafeRawBufferPointer(datagram), peer, transport)
+            // A rate of its own: who forges records must not use up what the peer's media may take.
+            if isWithin(&transport.handshakeBucket, now) { handshake(UnsafeRawBufferPointer(datagram), peer, transport) }
             return
         }
         guard let receiver = transport.receiver else {
-            packet(UnsafeRawBufferPointer(datagram), from: transport, at: source, now)
+            if isWithin(&transport.bucket, now) { packet(UnsafeRawBufferPointer(datagram), from: transport, at: source, now) }
             return
         }
-        // Only what is authentic is looked at, and shows where its sender is.
+        // Only what is authentic is looked at, counts for the rate, and shows where its sender is.
         do throws(SRTPError) {
             let size = try RTPHeader.isRTCP(bytes) ? receiver.unprotectRTCP(datagram) : receiver.unprotect(datagram)
+            guard isWithin(&transport.bucket, now) else { return }
             packet(UnsafeRawBufferPointer(rebasing: datagram[..<size]), from: transport, at: source, now)
         } catch {
             counters.forged.increment()
         }
+    }
+
+    /// Whether somebody may still send, by a rate; else what came is dropped and counted.
+    private func isWithin(_ bucket: inout TokenBucket, _ now: Int64) -> Bool {
+        if bucket.take(at: now) { return true }
+        counters.overRate.increment()
+        return false
     }
 
     /// What is not known here may stand in the mailbox: a device that was just told of its place sends at once.

@@ -50,6 +50,7 @@ extension MediaWorker {
             return
         }
         (peer.dtls, peer.state) = (dtls, .handshake)
+        handshakes[ObjectIdentifier(transport)] = transport
         advance(dtls.start(), peer, transport)
     }
 
@@ -119,25 +120,31 @@ extension MediaWorker {
     /// When a peer needs to be looked at: soon while there are handshakes, else now and then; nil: there are no peers.
     func peerDeadline(_ now: Int64) -> Int64? {
         guard !peers.isEmpty else { return nil }
-        var earliest = now + 1_000_000_000
-        for transport in peers.values {
-            guard let peer = transport.peer, peer.state == .handshake, let left = peer.dtls?.timeLeftNs else { continue }
-            earliest = min(earliest, now + left)
+        var earliest = max(now, peersAt)
+        for transport in handshakes.values {
+            if let left = transport.peer?.dtls?.timeLeftNs { earliest = min(earliest, now + left) }
         }
         return earliest
     }
 
+    /// Only the handshakes are looked at each time: peers that were only offered may be a hundred thousand, and cost once a second.
     func tickPeers(_ now: Int64) {
+        for (key, transport) in handshakes {
+            guard let peer = transport.peer, peer.state == .handshake, let dtls = peer.dtls else {
+                handshakes[key] = nil
+                continue
+            }
+            if dtls.timeLeftNs == 0 { advance(dtls.retransmit(), peer, transport) }
+        }
+        guard now >= peersAt else { return }
+        peersAt = now + 1_000_000_000
         for transport in Array(peers.values) {
             guard let peer = transport.peer else { continue }
             switch peer.state {
-            case .over: continue
             case .waiting where now >= peer.handshakeEndsAt: end(peer, transport, "no ICE check came")
             case .handshake where now >= peer.handshakeEndsAt: end(peer, transport, "the DTLS handshake took too long")
-            case .handshake:
-                if let dtls = peer.dtls, dtls.timeLeftNs == 0 { advance(dtls.retransmit(), peer, transport) }
             case .up where now >= peer.agent.expiresAt: end(peer, transport, "ICE consent expired")
-            case .waiting, .up: break
+            case .waiting, .handshake, .up, .over: break
             }
         }
     }

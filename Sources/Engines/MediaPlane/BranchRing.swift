@@ -5,12 +5,14 @@ import Synchronization
 import Talk
 
 /// The way of media from one worker to another: a ring of bytes with one producer and one consumer, so that a packet crosses threads once
-/// and without an allocation or a lock. What must keep its order with media (a burst's begin and end) goes through it too.
+/// and without an allocation or a lock.
 ///
-/// A full ring drops and counts: a worker that falls behind never stalls the room.
+/// A worker that falls behind never stalls the room: a full ring gives up its oldest packets, and counts them. What begins and ends bursts
+/// is never given up: it waits in a list of its own, each with the place in the ring that it stands before, and is taken in order with media.
 ///
 /// `@unchecked Sendable`: the memory between `tail` and `head` belongs to the consumer, the rest to the producer; the atomics hand it
-/// over with release and acquire.
+/// over with release and acquire. An entry is the consumer's alone from its claim (the lowest bit of `tail`) until it is done with it: only
+/// an entry that is not claimed is given up.
 final class BranchRing: @unchecked Sendable {
     /// What lies in the ring, by its first byte.
     enum Kind: UInt8 {
@@ -43,6 +45,7 @@ final class BranchRing: @unchecked Sendable {
         var dualOnly: Bool = false
         var gid: Int64 = 0
         var uid: Int64 = 0
+        /// When it came to its first worker, monotonic.
         var arrivalNs: Int64 = 0
         var timestamp: UInt32 = 0
         var ssrc: UInt32 = 0
@@ -52,13 +55,23 @@ final class BranchRing: @unchecked Sendable {
     }
 
     private static let headSize = MemoryLayout<Head>.size
+    /// In `tail`: the consumer is at work on the entry there. Entries begin at multiples of 16.
+    private static let claimed = 1
     private let capacity: Int
     private let memory: UnsafeMutableRawPointer
     private let head = Atomic<Int>(0)
     private let tail = Atomic<Int>(0)
     private var knownTail = 0
-    /// Packets that found no room; the producer's.
-    private(set) var dropped: UInt64 = 0
+    /// Begins and ends of bursts, each before what stands at `position`.
+    private struct Mark: Sendable {
+        var position: Int
+        var head: Head
+    }
+    private struct Marks: Sendable {
+        var waiting: [Mark] = []
+    }
+    private let marks = Mutex(Marks())
+    private let markCount = Atomic<Int>(0)
 
     /// - Parameter capacityBytes: a power of two; 1 MiB holds over a second of 200 talkers.
     init(capacityBytes: Int = 1 << 20) {
@@ -68,19 +81,31 @@ final class BranchRing: @unchecked Sendable {
 
     deinit { memory.deallocate() }
 
-    /// Puts an entry in; false where there is no room. Packets leave the last sixteenth to bursts' begins and ends, which thus are never lost.
-    func put(_ entry: Head, payload: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)) -> Bool {
+    /// Puts the begin or end of a burst in.
+    func put(_ mark: Head) {
+        let position = head.load(ordering: .relaxed)
+        marks.withLock { $0.waiting.append(Mark(position: position, head: mark)) }
+        markCount.wrappingAdd(1, ordering: .releasing)
+    }
+
+    /// Puts a packet in.
+    /// - Parameter payload: not empty, and far smaller than the ring.
+    /// - Returns: how many packets were given up for it: the oldest ones, or (the consumer is just at the oldest) this one.
+    func put(_ entry: Head, payload: UnsafeRawBufferPointer) -> Int {
         let length = (Self.headSize + payload.count + 15) & ~15
         var position = head.load(ordering: .relaxed)
         let offset = position & (capacity - 1)
         let skipped = capacity - offset < length ? capacity - offset : 0
-        let limit = payload.count == 0 ? capacity : capacity - capacity / 16
-        if position + skipped + length - knownTail > limit {
-            knownTail = tail.load(ordering: .acquiring)
-            guard position + skipped + length - knownTail <= limit else {
-                dropped &+= 1
-                return false
-            }
+        var dropped = 0
+        while position + skipped + length - knownTail > capacity {
+            let seen = tail.load(ordering: .acquiring)
+            knownTail = seen & ~Self.claimed
+            guard position + skipped + length - knownTail > capacity else { break }
+            guard seen == knownTail else { return dropped + 1 }
+            let place = memory + (seen & (capacity - 1))
+            let (size, kind) = (Int(place.load(as: UInt32.self)), place.load(fromByteOffset: 4, as: UInt8.self))
+            guard tail.compareExchange(expected: seen, desired: seen + size, ordering: .acquiringAndReleasing).exchanged else { continue }
+            if kind != Kind.padding.rawValue { dropped += 1 }
         }
         if skipped > 0 {
             (memory + offset).storeBytes(of: UInt32(skipped), as: UInt32.self)
@@ -94,20 +119,33 @@ final class BranchRing: @unchecked Sendable {
         place.storeBytes(of: entry, as: Head.self)
         if let start = payload.baseAddress { (place + Self.headSize).copyMemory(from: start, byteCount: payload.count) }
         head.store(position + length, ordering: .releasing)
-        return true
+        return dropped
     }
 
-    /// Whether something lies in it: one load.
-    var hasEntries: Bool { head.load(ordering: .acquiring) != tail.load(ordering: .relaxed) }
+    /// Whether something lies in it.
+    var hasEntries: Bool {
+        head.load(ordering: .acquiring) != tail.load(ordering: .relaxed) || markCount.load(ordering: .acquiring) > 0
+    }
 
     /// Takes what lies in the ring when it is called, in order.
     /// - Parameter first: called when it is known how much that is, before anything is taken: what was posted before it is there by then.
     func drain(after first: () -> Void, _ body: (Kind, Head, UnsafeRawBufferPointer) -> Void) {
         let end = head.load(ordering: .acquiring)
-        var position = tail.load(ordering: .relaxed)
-        guard position < end else { return }
+        // A packet's marks were put in before it: after `head` they are seen, too.
+        var marks = takeMarks(upTo: end)[...]
+        guard !marks.isEmpty || tail.load(ordering: .relaxed) < end else { return }
         first()
-        while position < end {
+        while true {
+            let position = tail.load(ordering: .acquiring)
+            while let mark = marks.first, mark.position <= position {
+                marks.removeFirst()
+                take(mark, body)
+            }
+            guard position < end else { break }
+            // Not where it was given up meanwhile.
+            guard
+                tail.compareExchange(expected: position, desired: position | Self.claimed, ordering: .acquiringAndReleasing).exchanged
+            else { continue }
             let place = memory + (position & (capacity - 1))
             let length = Int(place.load(as: UInt32.self))
             let kind = Kind(rawValue: place.load(fromByteOffset: 4, as: UInt8.self)) ?? .padding
@@ -115,9 +153,25 @@ final class BranchRing: @unchecked Sendable {
                 let entry = place.load(as: Head.self)
                 body(kind, entry, UnsafeRawBufferPointer(start: place + Self.headSize, count: Int(entry.payloadSize)))
             }
-            position += length
-            tail.store(position, ordering: .releasing)
+            tail.store(position + length, ordering: .releasing)
         }
+        for mark in marks { take(mark, body) }
+    }
+
+    private func take(_ mark: Mark, _ body: (Kind, Head, UnsafeRawBufferPointer) -> Void) {
+        body(Kind(rawValue: mark.head.kind) ?? .padding, mark.head, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    private func takeMarks(upTo end: Int) -> [Mark] {
+        guard markCount.load(ordering: .acquiring) > 0 else { return [] }
+        let taken = marks.withLock { marks in
+            let count = marks.waiting.firstIndex { $0.position > end } ?? marks.waiting.count
+            let taken = Array(marks.waiting.prefix(count))
+            marks.waiting.removeFirst(count)
+            return taken
+        }
+        markCount.wrappingSubtract(taken.count, ordering: .relaxed)
+        return taken
     }
 }
 

@@ -107,6 +107,7 @@ extension MediaWorker {
         for address in Set([transport.address, transport.declared].compactMap { $0 }) { giveUp(address, of: transport) }
         for name in transport.latchNames where latches[name] === transport { latches[name] = nil }
         peers[ObjectIdentifier(transport)] = nil
+        handshakes[ObjectIdentifier(transport)] = nil
         map.count(onWorker: index, by: -1)
     }
 

@@ -52,6 +52,8 @@ public enum DoorRequest: Sendable {
     case passes(GroupID, PassChange)
     /// Where else a room's stream goes, and what is played to it.
     case extra(GroupID, RoomExtra)
+    /// Whether a room's secret is this: 485 without the room, 483 where nothing was given and 489 where it is wrong or the room has none.
+    case authorize(GroupID, secret: String?)
     /// Counts of this participant's reception start anew.
     case resetDecoder(GroupID, UserID, EndpointID)
 }
@@ -110,7 +112,7 @@ extension DoorRequest {
         switch self {
         case .join(let gid, _, _), .leave(let gid, _, _), .vanish(let gid, _, _), .reclaim(let gid, _, _),
             .configure(let gid, _, _, _, _, _), .floor(let gid, _, _, _), .exists(let gid), .participants(let gid), .kick(let gid, _),
-            .mute(let gid, _, _), .suspend(let gid, _, _), .passes(let gid, _), .extra(let gid, _),
+            .mute(let gid, _, _), .suspend(let gid, _, _), .passes(let gid, _), .extra(let gid, _), .authorize(let gid, _),
             .resetDecoder(let gid, _, _):
             gid
         case .changeRoom(_, let to, _): to

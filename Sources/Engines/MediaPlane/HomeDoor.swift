@@ -7,7 +7,7 @@ import Talk
 // What doors ask of the rooms at home here.
 extension MediaWorker {
     func handle(_ request: DoorRequest, _ token: UInt64, _ door: any Door) {
-        if let gid = request.home, rooms[gid] == nil {
+        if let gid = request.home, rooms[gid] == nil, !isHandingOver(request) {
             if let home = map.home(of: gid), home != index {
                 // It was opened there after this was posted.
                 mailboxes[home].post(.input(.door(request, token: token, door)))
@@ -29,6 +29,12 @@ extension MediaWorker {
         } catch {
             door.deliver(.answer(token: token, .failure(error)))
         }
+    }
+
+    /// Whether somebody goes from a room here to one of another worker: the room that is left begins, for it knows the transport.
+    private func isHandingOver(_ request: DoorRequest) -> Bool {
+        guard case .changeRoom(let from, let to, _) = request, rooms[from] != nil, let home = map.home(of: to) else { return false }
+        return home != index
     }
 
     func retryParked() {
@@ -121,12 +127,22 @@ extension MediaWorker {
             }
             return .passes(room.machine.passes?.sorted())
         case .extra(let gid, let extra): return try perform(extra, in: try room(gid))
+        case .authorize(let gid, let secret): try authorize(secret, gid)
         case .resetDecoder(let gid, let uid, let endpoint):
             let room = try room(gid, uid, endpoint)
             if let place = room.places[uid] { tell(.resetReception(uid), of: gid, on: place.worker) }
         default: break
         }
         return .done
+    }
+
+    /// Refuses who does not know a room's secret; without one nothing is told of rooms.
+    private func authorize(_ secret: String?, _ gid: GroupID) throws(Refusal) {
+        guard let kept = rooms[gid]?.machine.identity.locks.secret else {
+            if secret != nil { _ = try room(gid) }
+            throw Refusal(.unauthorized, "Unauthorized (room \(gid) has no secret: the admin_key or the back office administers it)")
+        }
+        try kept.check(secret, named: "secret")
     }
 
     func talking(_ room: RoomHost) -> Set<UserID> { Set([room.machine.floor.holder, room.machine.floor.overrider].compactMap { $0 }) }

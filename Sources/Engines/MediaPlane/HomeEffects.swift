@@ -91,10 +91,18 @@ extension MediaWorker {
 
     // MARK: Branches elsewhere
 
-    /// Puts something in the ring to another worker and wakes it.
-    func send(_ head: BranchRing.Head, payload: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), to worker: Int) {
+    /// Puts the begin or end of a burst in the ring to another worker and wakes it.
+    func send(_ mark: BranchRing.Head, to worker: Int) {
         guard let ring = links.ring(from: index, to: worker) else { return }
-        if !ring.put(head, payload: payload) { counters.behind.increment() }
+        ring.put(mark)
+        links.bell(of: worker).ring()
+    }
+
+    /// Puts a packet in the ring to another worker and wakes it.
+    func send(_ head: BranchRing.Head, payload: UnsafeRawBufferPointer, to worker: Int) {
+        guard let ring = links.ring(from: index, to: worker) else { return }
+        let dropped = ring.put(head, payload: payload)
+        if dropped > 0 { counters.behind.increment(by: dropped) }
         links.bell(of: worker).ring()
     }
 

@@ -101,6 +101,7 @@ extension MediaWorker {
             else { return }
             var head = BranchRing.Head(kind: .packet, stream: .main, gid: room.gid, uid: Self.announcer)
             (head.marker, head.sequence, head.timestamp) = (place.marker, place.sequence, place.timestamp)
+            head.arrivalNs = now
             for worker in room.branches { send(head, payload: bytes, to: worker) }
             transmit(place, bytes, on: .main, dualOnly: false, in: room.branch)
         }

@@ -56,6 +56,7 @@ extension MediaWorker {
         let room = try room(join.gid)
         let uid = join.joining.uid
         if answer.isMember == false { throw Refusal(.unauthorized, "user \(uid) is not a member of group \(join.gid)") }
+        try room.machine.identity.locks.pin?.check(join.joining.pin, named: "pin")
         if join.from == nil { try check(join.media, of: join.joining) }
         let effects = try room.machine.join(
             join.joining, role: answer.role ?? room.machine.lastRole(of: uid), at: moment(), random: &random)

@@ -17,6 +17,9 @@ extension MediaWorker {
         var atNs: Int64
     }
 
+    /// What waited for so long for a branch's worker is no conversation any more, ns.
+    private static let staleNs: Int64 = 1_000_000_000
+
     func forward(_ packet: Arrival, _ payload: UnsafeRawBufferPointer, from uid: UserID, in room: RoomHost) {
         if let mix = room.mix {
             hear(packet, payload, from: uid, in: room, mix)
@@ -41,7 +44,7 @@ extension MediaWorker {
         if !room.branches.isEmpty {
             var head = BranchRing.Head(kind: .packet, stream: which, gid: room.gid, uid: uid)
             (head.marker, head.dualOnly) = (place.marker, dualOnly)
-            (head.sequence, head.timestamp) = (place.sequence, place.timestamp)
+            (head.sequence, head.timestamp, head.arrivalNs) = (place.sequence, place.timestamp, packet.atNs)
             // Before our own: the others send at the same time.
             for worker in room.branches { send(head, payload: payload, to: worker) }
         }
@@ -77,6 +80,11 @@ extension MediaWorker {
             return
         }
         guard let branch = branches[gid] else { return }
+        if kind == .packet || kind == .solo, Clocks.monotonicNs() - head.arrivalNs > MediaWorker.staleNs {
+            // This worker was away: who listens here goes on with what is said now.
+            counters.behind.increment()
+            return
+        }
         switch kind {
         case .packet:
             let place = StreamRewriter.Place(sequence: head.sequence, timestamp: head.timestamp, marker: head.marker)

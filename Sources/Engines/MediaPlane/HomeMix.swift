@@ -58,6 +58,7 @@ extension MediaWorker {
         guard let place = room.main.rewriter.place(ssrc: 1, sequence: mix.sent, timestamp: mix.ticks &* 960, now: now) else { return }
         var head = BranchRing.Head()
         (head.gid, head.marker, head.sequence, head.timestamp) = (room.gid.value, place.marker, place.sequence, place.timestamp)
+        head.arrivalNs = now
         common.withUnsafeBytes { payload in
             (head.kind, head.uid) = (BranchRing.Kind.packet.rawValue, 1)
             for worker in room.branches { send(head, payload: payload, to: worker) }

@@ -8,8 +8,9 @@ import Talk
 extension MediaWorker {
     func restore(_ record: RoomRecord, epoch: Int64) {
         guard rooms[record.gid] == nil else { return }
-        let identity = RoomIdentity(
+        var identity = RoomIdentity(
             gid: record.gid, name: record.name, dispatcher: record.dispatcher, mode: record.mode, options: record.options)
+        identity.locks = record.locks
         let room = open(identity, emergencies: Set(record.emergencies), epoch: epoch)
         // Its devices are not back yet; consoles are told to forget who was here.
         run(room.machine.snapshot(), in: room)
@@ -58,9 +59,11 @@ extension MediaWorker {
 
     func record(_ room: RoomHost) -> RoomRecord {
         let identity = room.machine.identity
-        return RoomRecord(
+        var record = RoomRecord(
             gid: identity.gid, name: identity.name, dispatcher: identity.dispatcher, mode: identity.mode, options: identity.options,
             emergencies: room.machine.floor.emergencies.sorted(), epoch: room.epoch, changedMs: moment().wallMs)
+        record.locks = identity.locks
+        return record
     }
 
     /// Carries a signal request out.
@@ -76,13 +79,15 @@ extension MediaWorker {
         if case .create(let name, let mode, let options) = request.body {
             if let room = rooms[request.gid] {
                 let identity = room.machine.identity
-                guard identity.name == name, identity.dispatcher == request.dispatcher else {
+                // Who brings locks of their own must not take another's room for theirs.
+                guard identity.name == name, identity.dispatcher == request.dispatcher, request.locks == RoomLocks.Change() else {
                     throw Refusal(
                         .roomExists, "room \(request.gid) exists, named \"\(identity.name)\", of dispatcher \(identity.dispatcher)")
                 }
                 return .ok(.keep(record(room)))
             }
-            let identity = RoomIdentity(gid: request.gid, name: name, dispatcher: request.dispatcher, mode: mode, options: options)
+            var identity = RoomIdentity(gid: request.gid, name: name, dispatcher: request.dispatcher, mode: mode, options: options)
+            identity.locks = RoomLocks().applying(request.locks)
             return .ok(.keep(record(open(identity, emergencies: [], epoch: epoch))))
         }
         guard let room = rooms[request.gid] else { throw Refusal(.noSuchRoom, "no such room (\(request.gid))") }
@@ -98,7 +103,9 @@ extension MediaWorker {
         case .alterParticipant(let uid, let role):
             effects = try room.machine.setRole(role, of: uid, at: moment, random: &random)
         case .alterGroup(let name, let options):
-            effects = room.machine.alter(name: name, options: options, at: moment, random: &random).filter { $0 != .persist }
+            effects = room.machine.alter(
+                name: name, options: options, locks: request.locks, at: moment, random: &random
+            ).filter { $0 != .persist }
             applyOptions(room)
             change = .keep(record(room))
         case .removeParticipant(let uid):

@@ -46,6 +46,10 @@ final class MediaWorker {
     var latches: [String: Transport] = [:]
     /// Those with a WebRTC peer.
     var peers: [ObjectIdentifier: Transport] = [:]
+    /// Those of them whose DTLS handshake is under way.
+    var handshakes: [ObjectIdentifier: Transport] = [:]
+    /// When all peers are looked at, for those that are gone.
+    var peersAt: MonotonicNs = 0
     let identity: DTLSIdentity
     /// Rooms where somebody talks: only these are looked at every second.
     var active: Set<GroupID> = []

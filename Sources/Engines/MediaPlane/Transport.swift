@@ -55,10 +55,12 @@ final class Transport {
     private(set) var override: Listener
     var reception = ReceptionStatistics()
     var remote = RemoteReception()
+    /// How much media and RTCP it may send.
     var bucket: TokenBucket
+    /// How many DTLS records.
+    var handshakeBucket: TokenBucket
     var gate = VoiceGate()
     var kept: [KeptPacket] = []
-    var dropped: UInt64 = 0
     /// Protects what it hears and unprotects what it sends; nil: plain RTP.
     private(set) var sender: SRTPSender?
     private(set) var receiver: SRTPReceiver?
@@ -75,7 +77,7 @@ final class Transport {
     init(_ hosting: Hosting, branch: Branch, bucket: TokenBucket) {
         (uid, self.branch, generation, latch) = (hosting.uid, branch, hosting.generation, hosting.latch)
         (media, isSuspended, dual, latchNames) = (hosting.media, hosting.suspended, hosting.dual, [hosting.latch.username])
-        self.bucket = bucket
+        (self.bucket, handshakeBucket) = (bucket, bucket)
         if let keys = hosting.media.srtp {
             sender = try? SRTPSender(keys.local)
             receiver = try? SRTPReceiver(keys.remote)

@@ -72,7 +72,7 @@ final class SpoolWriter: @unchecked Sendable {
 
     func start() {
         for ring in rings { ring.onWake { [wake] in wake.signal() } }
-        _ = ServiceThread(name: "spool") { [self] in serve() }
+        ServiceThread(name: "spool") { [self] in serve() }.detach()
     }
 
     /// Takes what is there, closes the captures and ends the thread. Blocks until it has.

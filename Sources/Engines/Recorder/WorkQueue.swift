@@ -19,7 +19,7 @@ final class WorkQueue: Sendable {
 
     init(name: String, threads: Int) {
         threadCount = threads
-        for _ in 0..<threads { _ = ServiceThread(name: name) { [self] in work() } }
+        for _ in 0..<threads { ServiceThread(name: name) { [self] in work() }.detach() }
     }
 
     /// Adds a job behind the others.

@@ -11,14 +11,14 @@ private enum Spawner {
     }
     private static let mailbox: Mailbox<Order> = {
         let mailbox = Mailbox<Order>()
-        _ = ServiceThread(name: "spawner") {
+        ServiceThread(name: "spawner") {
             let poller = Poller()
             poller.watch(mailbox.descriptor, token: 0)
             while true {
                 poller.wait(until: nil, now: 0) { _ in }
                 for order in mailbox.take() { order.done(order.start()) }
             }
-        }
+        }.detach()
         return mailbox
     }()
 
@@ -64,11 +64,11 @@ final class ChildProcess {
         }
         guard pid > 0 else { throw ToolError("\(path) can't be started: \(String(cString: strerror(errno)))") }
         self.pid = pid
-        _ = ServiceThread(name: "wait-\(name)") {
+        ServiceThread(name: "wait-\(name)") {
             var status: Int32 = 0
             while waitpid(pid, &status, 0) < 0, errno == EINTR {}
             ended(pid, status)
-        }
+        }.detach()
     }
 
     /// Sends a signal.

@@ -41,9 +41,15 @@ enum TailCommand {
 /// `ptt signal`: one request to the media service, and its answer.
 enum SignalCommand {
     static func run(_ arguments: [String]) async throws -> Int32 {
-        let words = try Words(arguments, valued: ["kafka", "dir", "dispatcher", "timeout"])
+        let words = try Words(arguments, valued: ["kafka", "dir", "dispatcher", "timeout", "mode"])
         let bootstrap = try words["kafka"] ?? StackAddress(directory: words["dir"] ?? "run").kafka
-        let request = try request(words.positional, dispatcher: Int64(words.integer("dispatcher", default: 1)))
+        let mode = try words["mode"].map { (word) throws(ToolError) in
+            guard let mode = RoomMode(rawValue: word), words.positional.first == "create" else {
+                throw ToolError("--mode goes with create, and is ptt (one talks at a time) or open (everybody)")
+            }
+            return mode
+        }
+        let request = try request(words.positional, mode: mode ?? .ptt, dispatcher: Int64(words.integer("dispatcher", default: 1)))
         let seconds = try words.integer("timeout", default: 5)
         let settings = KafkaSettings(bootstrap: bootstrap, clientId: "ptt-signal", properties: ["fetch.wait.max.ms": "50"])
         let id = "ptt-\(UInt64.random(in: 0 ... .max))"
@@ -93,9 +99,10 @@ enum SignalCommand {
         case timeout
     }
 
-    private static func request(_ words: [String], dispatcher: Int64) throws(ToolError) -> SignalRequest {
+    private static func request(_ words: [String], mode: RoomMode, dispatcher: Int64) throws(ToolError) -> SignalRequest {
         let usage = ToolError(
-            "say what: create GID NAME | destroy GID | alter GID UID ROLE | rename GID NAME | remove GID UID | cancel-emergency GID [UID]")
+            "say what: create GID NAME [--mode ptt|open] | destroy GID | alter GID UID ROLE | rename GID NAME | remove GID UID | cancel-emergency GID [UID]"
+        )
         guard words.count >= 2, let gid = Int64(words[1]).flatMap({ GroupID($0) }) else { throw usage }
         func user(_ index: Int) throws(ToolError) -> UserID {
             guard words.count > index, let uid = Int64(words[index]).flatMap({ UserID($0) }) else { throw usage }
@@ -103,7 +110,7 @@ enum SignalCommand {
         }
         let body: SignalRequest.Body
         switch (words[0], words.count) {
-        case ("create", 3...): body = .create(name: words[2...].joined(separator: " "), mode: .ptt, options: GroupOptions())
+        case ("create", 3...): body = .create(name: words[2...].joined(separator: " "), mode: mode, options: GroupOptions())
         case ("destroy", 2): body = .destroy
         case ("alter", 4):
             guard let role = Int(words[3]).flatMap({ Role(rawValue: $0) }) else { throw usage }

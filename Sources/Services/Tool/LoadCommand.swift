@@ -137,7 +137,7 @@ final class LoadReceiver: Sendable {
 
     /// Starts counting.
     func start() {
-        _ = ServiceThread(name: "load-receiver") { [self] in
+        ServiceThread(name: "load-receiver") { [self] in
             let poller = Poller()
             for (index, descriptor) in descriptors.enumerated() { poller.watch(descriptor, token: UInt32(index)) }
             var own = Result()
@@ -153,7 +153,7 @@ final class LoadReceiver: Sendable {
                 }
             }
             result.withLock { $0 = own }
-        }
+        }.detach()
     }
 
     /// Ends counting.

@@ -70,13 +70,13 @@ final class Radio: Sendable {
     ) {
         (self.options, self.janus, self.handle, self.socket) = (options, janus, handle, socket)
         (self.floor, floorEvents) = (floor, events)
-        _ = ServiceThread(name: "radio-\(options.uid)") { [weak self] in
+        ServiceThread(name: "radio-\(options.uid)") { [weak self] in
             var buffer = [UInt8](repeating: 0, count: 2_048)
             while self?.state.withLock({ $0.isOpen }) == true {
                 guard let count = socket.receive(into: &buffer) else { continue }
                 self?.received(Array(buffer.prefix(count)))
             }
-        }
+        }.detach()
     }
 
     private func received(_ datagram: [UInt8]) {

@@ -109,10 +109,10 @@ enum RadioCommand {
 
     private static func keys() -> AsyncStream<String> {
         AsyncStream { keys in
-            _ = ServiceThread(name: "keys") {
+            ServiceThread(name: "keys") {
                 while let line = readLine() { keys.yield(line) }
                 keys.finish()
-            }
+            }.detach()
         }
     }
 }

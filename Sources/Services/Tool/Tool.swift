@@ -18,7 +18,8 @@ public enum Tool {
           tail [--kafka BOOTSTRAP] [--from-beginning]
               follows all topics, a readable line per record
           signal create GID NAME | destroy GID | alter GID UID ROLE | rename GID NAME | remove GID UID | cancel-emergency GID [UID]
-              [--kafka BOOTSTRAP] [--dispatcher UID]   asks the media service on Kafka and prints its answer
+              [--mode ptt|open] [--kafka BOOTSTRAP] [--dispatcher UID]   asks the media service on Kafka and prints its answer;
+              create makes a room where one talks at a time, with --mode open one where everybody does
           load --room GID [--url ws://…] [--listeners N] [--talkers T] [--seconds N] [--json]
               many radios at once; reports what was delivered and lost, and how late
           broker [--file FILE]
