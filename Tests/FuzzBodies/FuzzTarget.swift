@@ -123,7 +123,7 @@ extension FuzzTarget {
     static let dtls = FuzzTarget("dtls", seeds: clientHello()) { bytes in
         guard let identity, let session = try? DTLSSession(identity, .server, fingerprint: identity.fingerprint) else { return }
         for _ in 0..<2 {
-            let event = bytes.withUnsafeBytes { session.receive($0) }
+            let event = bytes.withUnsafeBytes { session.receive($0, at: 0) }
             if case .connected = event { preconditionFailure("connected by one datagram") }
         }
     }
@@ -132,7 +132,7 @@ extension FuzzTarget {
         guard let identity, let session = try? DTLSSession(identity, .client, fingerprint: identity.fingerprint) else {
             return [[22, 254, 253]]
         }
-        _ = session.start()
+        _ = session.start(at: 0)
         return session.takeOutgoing()
     }
 

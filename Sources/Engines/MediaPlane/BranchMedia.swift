@@ -26,7 +26,7 @@ extension MediaWorker {
             return
         }
         if let peer = transport.peer, transport.receiver == nil || DTLSSession.isDTLS(bytes[0]) {
-            handshake(UnsafeRawBufferPointer(datagram), peer, transport)
+            handshake(UnsafeRawBufferPointer(datagram), peer, transport, from: source, now)
             return
         }
         guard let receiver = transport.receiver else {

@@ -1,12 +1,12 @@
 import Crypto
 import DTLS
-import ICE
+import PeerSession
 import Reactor
 import STUN
 import SecureRTP
 import Talk
 
-// How a transport's address is found and proved: a plain device latches, a WebRTC peer makes ICE checks and then a DTLS handshake.
+// How a transport's address is found and proved: a plain device latches, a WebRTC peer has a session of its own that decides.
 extension MediaWorker {
     /// A STUN message; who sent it is told by its USERNAME and proved by its password.
     func check(_ bytes: Span<UInt8>, from source: SocketAddress) {
@@ -20,7 +20,13 @@ extension MediaWorker {
             counters.garbage.increment()
             return
         }
-        if let peer = transport.peer { check(message, of: peer, transport, from: source) } else { latch(message, transport, from: source) }
+        guard let peer = transport.peer else {
+            latch(message, transport, from: source)
+            return
+        }
+        let events = peer.receive(message, from: source, at: Clocks.monotonicNs())
+        if !events.contains(.proved(source)) { counters.garbage.increment() }
+        perform(events, of: transport)
     }
 
     /// A plain device's binding moves its address to where it came from.
@@ -36,23 +42,6 @@ extension MediaWorker {
                 hmac: { Digests.hmacSHA1(key: $0, $1) }), to: source)
     }
 
-    private func check(_ message: STUNMessage, of peer: WebRTCPeer, _ transport: Transport, from source: SocketAddress) {
-        let now = Clocks.monotonicNs()
-        let outcome = peer.agent.handle(
-            message, from: source, address: source.bytes, port: source.port, now: now, hmac: { Digests.hmacSHA1(key: $0, $1) })
-        if let response = outcome.response { socket.send(response, to: source) }
-        guard outcome.isValid else {
-            counters.garbage.increment()
-            return
-        }
-        if let selected = outcome.selected { move(transport, to: selected) }
-        guard peer.state == .waiting, let dtls = try? DTLSSession(identity, peer.offer.role, fingerprint: peer.offer.fingerprint) else {
-            return
-        }
-        (peer.dtls, peer.state) = (dtls, .handshake)
-        advance(dtls.start(), peer, transport)
-    }
-
     private func move(_ transport: Transport, to source: SocketAddress) {
         guard transport.address != source else { return }
         if let old = transport.address { giveUp(old, of: transport) }
@@ -61,36 +50,43 @@ extension MediaWorker {
         listen(transport)
     }
 
-    // MARK: DTLS
+    // MARK: Peers
 
     /// A datagram of a peer that is no media yet, or an alert.
-    func handshake(_ datagram: UnsafeRawBufferPointer, _ peer: WebRTCPeer, _ transport: Transport) {
-        guard let first = datagram.first, DTLSSession.isDTLS(first), let dtls = peer.dtls else {
+    func handshake(
+        _ datagram: UnsafeRawBufferPointer, _ peer: PeerSession<SocketAddress>, _ transport: Transport, from source: SocketAddress,
+        _ now: Int64
+    ) {
+        guard let first = datagram.first, DTLSSession.isDTLS(first) else {
             counters.garbage.increment()
             return
         }
-        advance(dtls.receive(datagram), peer, transport)
+        perform(peer.receive(datagram, from: source, at: now), of: transport)
     }
 
-    private func advance(_ event: DTLSSession.Event, _ peer: WebRTCPeer, _ transport: Transport) {
-        if let dtls = peer.dtls, let address = transport.address {
-            for datagram in dtls.takeOutgoing() { socket.send(datagram, to: address) }
-        }
-        switch event {
-        case .none: break
-        case .connected(let keys):
-            do {
-                let pair = try Self.keys(keys)
-                silence(transport)
-                try transport.secure(pair)
-                peer.state = .up
-                listen(transport)
-                report(.mediaUp, about: transport)
-            } catch {
-                end(peer, transport, "DTLS failed: \(error)")
+    private func perform(_ events: [PeerEvent<SocketAddress>], of transport: Transport) {
+        for event in events {
+            switch event {
+            case .send(let datagram, let address): socket.send(datagram, to: address)
+            case .selected(let address): move(transport, to: address)
+            case .keys(let keys): secure(transport, keys)
+            case .over(let ending): report(.mediaDown(ending.description), about: transport)
+            case .proved, .media: break
             }
-        case .closed: end(peer, transport, "DTLS alert")
-        case .failed(let reason): end(peer, transport, reason)
+        }
+        expect(transport)
+    }
+
+    private func secure(_ transport: Transport, _ keys: DTLSKeys) {
+        do {
+            let pair = try Self.keys(keys)
+            silence(transport)
+            try transport.secure(pair)
+            listen(transport)
+            report(.mediaUp, about: transport)
+        } catch {
+            sayGoodbye(transport)
+            report(.mediaDown("DTLS failed: \(error)"), about: transport)
         }
     }
 
@@ -101,44 +97,29 @@ extension MediaWorker {
         return keys.isClient ? SRTPKeys(remote: server, local: client) : SRTPKeys(remote: client, local: server)
     }
 
-    private func end(_ peer: WebRTCPeer, _ transport: Transport, _ reason: String) {
-        peer.state = .over
-        report(.mediaDown(reason), about: transport)
-    }
-
     /// A peer that leaves is told.
     func sayGoodbye(_ transport: Transport) {
-        guard let peer = transport.peer, let dtls = peer.dtls, let address = transport.address else { return }
-        dtls.close()
-        for datagram in dtls.takeOutgoing() { socket.send(datagram, to: address) }
-        peer.state = .over
+        if let peer = transport.peer { perform(peer.close(), of: transport) }
     }
 
     // MARK: Time
 
-    /// When a peer needs to be looked at: soon while there are handshakes, else now and then; nil: there are no peers.
-    func peerDeadline(_ now: Int64) -> Int64? {
-        guard !peers.isEmpty else { return nil }
-        var earliest = now + 1_000_000_000
-        for transport in peers.values {
-            guard let peer = transport.peer, peer.state == .handshake, let left = peer.dtls?.timeLeftNs else { continue }
-            earliest = min(earliest, now + left)
-        }
-        return earliest
+    /// A transport that may have a peer is looked after from now on.
+    func watch(_ transport: Transport) {
+        guard transport.peer != nil else { return }
+        peers[ObjectIdentifier(transport)] = transport
+        expect(transport)
+    }
+
+    /// The earliest deadline is kept, not searched for each time the worker wakes: one that was put off since is found when it comes.
+    private func expect(_ transport: Transport) {
+        if let deadline = transport.peer?.deadline { peersDueAt = min(peersDueAt ?? deadline, deadline) }
     }
 
     func tickPeers(_ now: Int64) {
         for transport in Array(peers.values) {
-            guard let peer = transport.peer else { continue }
-            switch peer.state {
-            case .over: continue
-            case .waiting where now >= peer.handshakeEndsAt: end(peer, transport, "no ICE check came")
-            case .handshake where now >= peer.handshakeEndsAt: end(peer, transport, "the DTLS handshake took too long")
-            case .handshake:
-                if let dtls = peer.dtls, dtls.timeLeftNs == 0 { advance(dtls.retransmit(), peer, transport) }
-            case .up where now >= peer.agent.expiresAt: end(peer, transport, "ICE consent expired")
-            case .waiting, .up: break
-            }
+            if let peer = transport.peer, let deadline = peer.deadline, deadline <= now { perform(peer.tick(at: now), of: transport) }
         }
+        peersDueAt = peers.values.compactMap { $0.peer?.deadline }.min()
     }
 }

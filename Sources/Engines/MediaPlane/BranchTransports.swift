@@ -1,4 +1,5 @@
 import RTP
+import Reactor
 import Room
 import Talk
 
@@ -25,9 +26,9 @@ extension MediaWorker {
         case .describe(let uid, let media, let latch):
             guard let transport = branch.transports[uid] else { return }
             silence(transport)
-            transport.describe(media, latch: latch)
+            transport.describe(media, latch: latch, at: Clocks.monotonicNs())
             latches[latch.username] = transport
-            peers[ObjectIdentifier(transport)] = transport
+            watch(transport)
             listen(transport)
         case .suspend(let uid, let suspended):
             guard let transport = branch.transports[uid] else { return }
@@ -62,12 +63,13 @@ extension MediaWorker {
         let transport =
             moved
             ?? Transport(
-                hosting, branch: branch, bucket: TokenBucket(perSecond: settings.packetsPerSecond, burst: settings.packetBurst))
+                hosting, branch: branch, bucket: TokenBucket(perSecond: settings.packetsPerSecond, burst: settings.packetBurst),
+                identity: identity, at: Clocks.monotonicNs())
         if let moved {
             moved.move(to: branch, hosting)
         } else {
             latches[transport.latch.username] = transport
-            if transport.peer != nil { peers[ObjectIdentifier(transport)] = transport }
+            watch(transport)
             map.count(onWorker: index, by: 1)
         }
         branch.transports[hosting.uid] = transport
@@ -131,6 +133,8 @@ extension MediaWorker {
         if transport.address == address {
             transport.address = nil
             silence(transport)
+            // Its own next check may well come from there.
+            transport.peer?.lose(address)
         }
         if transport.declared == address { transport.declared = nil }
     }

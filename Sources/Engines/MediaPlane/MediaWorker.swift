@@ -46,6 +46,8 @@ final class MediaWorker {
     var latches: [String: Transport] = [:]
     /// Those with a WebRTC peer.
     var peers: [ObjectIdentifier: Transport] = [:]
+    /// No peer needs to be looked at before; nil: there are none that are not over.
+    var peersDueAt: MonotonicNs?
     let identity: DTLSIdentity
     /// Rooms where somebody talks: only these are looked at every second.
     var active: Set<GroupID> = []
@@ -177,7 +179,7 @@ final class MediaWorker {
         if active.isEmpty { secondAt = nil } else if secondAt == nil { secondAt = now + 1_000_000_000 }
         if mixing.isEmpty { mixAt = nil } else if mixAt == nil { mixAt = now + RoomMixer.tickNs }
         var earliest = timers.earliest
-        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline(now)] {
+        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peersDueAt] {
             if let time { earliest = min(earliest ?? time, time) }
         }
         return earliest
@@ -201,7 +203,7 @@ final class MediaWorker {
             secondAt = time + 1_000_000_000
             second(moment)
         }
-        if !peers.isEmpty { tickPeers(moment.monotonic) }
+        if let time = peersDueAt, time <= moment.monotonic { tickPeers(moment.monotonic) }
         while let first = parked.first, first.deadline <= moment.monotonic {
             parked.removeFirst()
             let refusal = Refusal(.notReady, "room \(first.gid) is not ready on this node yet: try again")

@@ -1,8 +1,9 @@
 import CLinux
 import Glibc
+import PeerSession
 
 /// An IPv4 or IPv6 address and port: what a participant is found by.
-public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
+public struct SocketAddress: PeerAddress, CustomStringConvertible {
     // IPv4 as ::ffff:a.b.c.d, so that one key serves both families.
     private let high: UInt64
     private let low: UInt64
@@ -73,7 +74,7 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The address's bytes in network order: 4 or 16.
-    var bytes: [UInt8] {
+    public var bytes: [UInt8] {
         let all = [high, low].flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (56 - 8 * UInt64($0))) } }
         return isIPv4 ? Array(all.suffix(4)) : all
     }
