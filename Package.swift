@@ -160,6 +160,8 @@ let testTargets: [Target] = [
     tests("ConfigurationTests", ["Configuration", "JSON"]),
     tests("KafkaTests", ["Kafka"]),
     tests("RedisTests", ["Redis"]),
+    tests("SimulationTests", ["Support", "PeerSession", "ICE", "STUN", "DTLS", "Crypto"]),
+    .target(name: "Support", dependencies: ["PeerSession"], path: "Tests/Support", swiftSettings: settings),
 ]
 
 /// The parsers' fuzz bodies are an ordinary library, so that they can't rot; what drives them under libFuzzer is built with PTT_FUZZ only.
