@@ -10,6 +10,7 @@ public struct VirtualAddress: PeerAddress, CustomStringConvertible {
     public var bytes: [UInt8] {
         [10, UInt8(truncatingIfNeeded: host >> 16), UInt8(truncatingIfNeeded: host >> 8), UInt8(truncatingIfNeeded: host)]
     }
+    /// For messages.
     public var description: String { bytes.map(String.init).joined(separator: ".") + ":\(port)" }
 }
 
@@ -41,6 +42,7 @@ public struct NetworkConditions: Sendable, CustomStringConvertible {
     public static let clean = NetworkConditions(loss: 0, duplication: 0, delayMs: 20...20)
     /// A phone at the edge of its cell.
     public static let bad = NetworkConditions(loss: 30, duplication: 10, delayMs: 10...150)
+    /// For messages.
     public var description: String { "\(loss) % loss, \(duplication) % twice, \(delayMs.lowerBound) to \(delayMs.upperBound) ms" }
 }
 
