@@ -4,9 +4,11 @@ import PeerSession
 public struct VirtualAddress: PeerAddress, CustomStringConvertible {
     /// The host's number.
     public var host: UInt32
+    /// The port.
     public var port: UInt16
     /// A host's port.
     public init(_ host: UInt32, _ port: UInt16) { (self.host, self.port) = (host, port) }
+    /// 10.x.y.z, from the host's number.
     public var bytes: [UInt8] {
         [10, UInt8(truncatingIfNeeded: host >> 16), UInt8(truncatingIfNeeded: host >> 8), UInt8(truncatingIfNeeded: host)]
     }
