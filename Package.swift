@@ -160,6 +160,7 @@ let testTargets: [Target] = [
     tests("ConfigurationTests", ["Configuration", "JSON"]),
     tests("KafkaTests", ["Kafka"]),
     tests("RedisTests", ["Redis"]),
+    tests("MediaPlaneTests", ["MediaPlane", "RTP", "STUN", "Support"]),
     tests("SimulationTests", ["Support", "PeerSession", "ICE", "STUN", "DTLS", "Crypto"]),
     .target(name: "Support", dependencies: ["PeerSession"], path: "Tests/Support", swiftSettings: settings),
 ]

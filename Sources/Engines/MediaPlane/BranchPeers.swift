@@ -31,12 +31,13 @@ extension MediaWorker {
 
     /// A plain device's binding moves its address to where it came from.
     private func latch(_ message: STUNMessage, _ transport: Transport, from source: SocketAddress) {
-        guard message.isAuthentic(password: transport.latch.password, hmac: { Digests.hmacSHA1(key: $0, $1) }) else {
+        // Passive TCP is announced to WebRTC peers alone.
+        guard !source.isTCP, message.isAuthentic(password: transport.latch.password, hmac: { Digests.hmacSHA1(key: $0, $1) }) else {
             counters.garbage.increment()
             return
         }
         move(transport, to: source)
-        socket.send(
+        send(
             STUNMessage.success(
                 transaction: message.transaction, address: source.bytes, port: source.port, password: transport.latch.password,
                 hmac: { Digests.hmacSHA1(key: $0, $1) }), to: source)
@@ -67,11 +68,13 @@ extension MediaWorker {
     private func perform(_ events: [PeerEvent<SocketAddress>], of transport: Transport) {
         for event in events {
             switch event {
-            case .send(let datagram, let address): socket.send(datagram, to: address)
+            case .send(let datagram, let address): send(datagram, to: address)
             case .selected(let address): move(transport, to: address)
             case .keys(let keys): secure(transport, keys)
             case .over(let ending): report(.mediaDown(ending.description), about: transport)
-            case .proved, .media: break
+            case .proved(let address):
+                if address.isTCP { outlet.streams?.prove(address, by: ObjectIdentifier(transport), at: Clocks.monotonicNs()) }
+            case .media: break
             }
         }
         expect(transport)

@@ -7,7 +7,7 @@ import Talk
 extension MediaWorker {
     func perform(_ command: BranchCommand, _ gid: GroupID) {
         if case .open(let home, let main, let override, let implicitRequest, let isOpen) = command {
-            let branch = branches[gid] ?? Branch(gid: gid, home: home, main: BranchStream(ssrc: main, family: socket.family, arena: arena))
+            let branch = branches[gid] ?? Branch(gid: gid, home: home, main: BranchStream(ssrc: main, outlet))
             branches[gid] = branch
             branch.isOpen = isOpen
             update(branch, override: override, implicitRequest: implicitRequest)
@@ -55,7 +55,7 @@ extension MediaWorker {
     func update(_ branch: Branch, override: UInt32?, implicitRequest: Bool) {
         branch.implicitRequest = implicitRequest
         guard let override, branch.override == nil else { return }
-        branch.override = BranchStream(ssrc: override, family: socket.family, arena: arena)
+        branch.override = BranchStream(ssrc: override, outlet)
         for transport in branch.transports.values { listen(transport) }
     }
 
@@ -104,6 +104,7 @@ extension MediaWorker {
     private func retire(_ transport: Transport) {
         let branch = transport.branch
         sayGoodbye(transport)
+        outlet.streams?.close(of: ObjectIdentifier(transport))
         silence(transport)
         for stream in [branch.main, branch.override] where stream?.talkerTransport === transport { stream?.talkerTransport = nil }
         for address in Set([transport.address, transport.declared].compactMap { $0 }) { giveUp(address, of: transport) }
@@ -122,6 +123,8 @@ extension MediaWorker {
     func take(_ address: SocketAddress, for transport: Transport) {
         if let other = sources[address], other !== transport { release(address, of: other) }
         sources[address] = transport
+        // A connection is one worker's: nobody else can have it.
+        guard !address.isTCP else { return }
         if let before = map.hold(address, holder(transport)), before.worker != index {
             mailboxes[before.worker].post(.released(address, before.gid, before.uid))
         }
@@ -143,6 +146,11 @@ extension MediaWorker {
     func giveUp(_ address: SocketAddress, of transport: Transport) {
         if sources[address] === transport { sources[address] = nil }
         map.release(address, of: holder(transport))
+    }
+
+    /// A datagram that is no media: RTCP, STUN, DTLS.
+    func send(_ datagram: [UInt8], to address: SocketAddress) {
+        if address.isTCP { outlet.streams?.send(datagram, to: address) } else { outlet.socket.send(datagram, to: address) }
     }
 
     // MARK: Listening

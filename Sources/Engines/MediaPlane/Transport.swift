@@ -14,6 +14,8 @@ final class Listener {
     let dual: Bool
     /// Where it stands in the fan-out; nil: it gets nothing.
     var index: Int?
+    /// In which part of the fan-out that is.
+    var carrier = Carrier.plain
     var variant: PlainFanOut.Variant?
     /// Protects what it hears; nil: it hears plain RTP.
     let sender: SRTPSender?
@@ -28,7 +30,25 @@ final class Listener {
         (self.payloadType, self.dual, self.sender, self.ssrc) = (payloadType, dual, sender, ssrc)
     }
 
-    var isSecure: Bool { sender != nil }
+    enum Carrier {
+        /// Plain RTP over UDP.
+        case plain
+        /// SRTP over UDP.
+        case secure
+        /// SRTP on a TCP connection.
+        case stream
+    }
+
+    /// Its first packet of a stream. One that heard the stream before goes on behind what it heard last, for its peer still has that roll-over
+    /// counter; else the numbering begins below 2^15, so that a lost first packet does not make the peer guess a wrong one (RFC 3711
+    /// §3.3.1).
+    func settle(_ packet: FanOut.Packet) {
+        if let last = sender?.lastSequence(ssrc: ssrc ?? packet.ssrc) {
+            sequenceOffset = packet.place.sequence &- last &- 1
+        } else if packet.place.sequence &- sequenceOffset >= 0x8000 {
+            sequenceOffset &+= 0x8000
+        }
+    }
 }
 
 /// One participant's media: where it goes and comes from, and what is known of the link. Used by its worker's thread only.
