@@ -171,7 +171,8 @@ let fuzzing: [Target] =
         .target(
             name: "FuzzBodies",
             dependencies: [
-                "RTP", "STUN", "ICE", "SDP", "SecureRTP", "DTLS", "JSON", "Messages", "JanusProtocol", "AudioCodecs", "Talk", "Web",
+                "RTP", "STUN", "ICE", "SDP", "SecureRTP", "DTLS", "PeerSession", "JSON", "Messages", "JanusProtocol", "AudioCodecs", "Talk",
+                "Web",
             ],
             path: "Tests/FuzzBodies", swiftSettings: settings)
     ]
