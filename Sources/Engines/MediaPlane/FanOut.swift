@@ -57,11 +57,15 @@ final class FanOut {
     /// Starts sending to a listener, in the form that its offset and payload type ask for; or sends to another address from now on.
     func add(_ listener: Listener, to address: SocketAddress) {
         if let index = listener.index {
+            var isElsewhere = false
             leaving.removeAll { $0 === listener }
-            if listener.carrier != .stream, !address.isTCP {
-                if listener.carrier == .secure { secure?.setAddress(address, of: index) } else { plain.setAddress(address, of: index) }
-                return
+            switch listener.carrier {
+            case .plain where !address.isTCP: plain.setAddress(address, of: index)
+            case .secure where !address.isTCP: secure?.setAddress(address, of: index)
+            case .stream where address.isTCP && streams?.address(of: index) == address: break
+            default: isElsewhere = true
             }
+            guard isElsewhere else { return }
             // From UDP to TCP or back, or to another connection: it hears on where it was. This comes of a check, never in the middle of
             // a packet's way.
             take(listener, index)

@@ -26,6 +26,8 @@ final class StreamFanOut {
         entries.append(Entry(listener: listener, sender: sender, connection: connection))
     }
 
+    func address(of index: Int) -> SocketAddress { entries[index].connection.address }
+
     func remove(_ index: Int) {
         entries[index].listener.index = nil
         let last = entries.removeLast()
