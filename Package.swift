@@ -2,7 +2,7 @@
 import PackageDescription
 
 // The floors of the house, lowest first; a module imports only from floors below its own.
-// Sources/C         module maps of the C libraries, and CLinux, shims for what Swift can't import
+// Sources/C         module maps of the C libraries; CLinux, shims for what Swift can't import; CClock, OpenSSL's clock
 // Sources/Cores     sans-IO: values in, values out
 // Sources/Adapters  one outside thing each, with a Swift face
 // Sources/Engines   doors, the media plane, the recorder
@@ -49,6 +49,7 @@ let cLibraries: [Target] = [
     clibrary("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
     clibrary("CSRTP", apt: "libsrtp2-dev"),
     .target(name: "CLinux", path: "Sources/C/CLinux"),
+    .target(name: "CClock", path: "Sources/C/CClock"),
 ]
 
 let cores: [Target] = [
@@ -69,7 +70,7 @@ let adapters: [Target] = [
     library("Adapters", "Telemetry", ["CLinux"]),
     library("Adapters", "Configuration", ["JSON"]),
     library("Adapters", "Reactor", ["CLinux", "Telemetry"]),
-    library("Adapters", "DTLS", ["COpenSSL"]),
+    library("Adapters", "DTLS", ["COpenSSL", "CClock"]),
     library("Adapters", "Crypto", ["COpenSSL"]),
     library("Adapters", "SecureRTP", ["COpenSSL"] + multiBuffer),
     library("Adapters", "Kafka", ["CRdKafka", "Threads"]),
@@ -82,12 +83,13 @@ let adapters: [Target] = [
 
 let engines: [Target] = [
     library("Engines", "ServiceKit", ["Messages", "Kafka", "JSON", "Telemetry", "Configuration", "Web", "CLinux"]),
+    library("Engines", "PeerSession", ["STUN", "ICE", "Crypto", "DTLS"]),
     library("Engines", "Mixer", ["Talk", "RTP", "AudioCodecs"]),
     library(
         "Engines", "MediaPlane",
         [
-            "Talk", "Messages", "Floor", "Room", "RTP", "STUN", "ICE", "Reactor", "Crypto", "SecureRTP", "DTLS", "Telemetry", "Recorder",
-            "Mixer", "CLinux",
+            "Talk", "Messages", "Floor", "Room", "RTP", "STUN", "ICE", "Reactor", "Crypto", "SecureRTP", "DTLS", "PeerSession", "Telemetry",
+            "Recorder", "Mixer", "CLinux",
         ]),
     library(
         "Engines", "Recorder",
@@ -151,7 +153,7 @@ let testTargets: [Target] = [
         "MediaPlaneTests",
         [
             "MediaPlane", "Recorder", "Room", "Floor", "Talk", "Messages", "RTP", "STUN", "ICE", "DTLS", "SecureRTP", "Crypto", "Telemetry",
-            "Reactor", "CLinux",
+            "Reactor", "CLinux", "Support",
         ]),
     tests("RecorderTests", ["Recorder", "Talk", "Messages", "JSON", "AudioCodecs", "Telemetry"]),
     tests("AudioCodecsTests", ["AudioCodecs"]),
@@ -165,6 +167,8 @@ let testTargets: [Target] = [
     tests("ConfigurationTests", ["Configuration", "JSON"]),
     tests("KafkaTests", ["Kafka"]),
     tests("RedisTests", ["Redis"]),
+    tests("SimulationTests", ["Support", "PeerSession", "ICE", "STUN", "DTLS", "Crypto"]),
+    .target(name: "Support", dependencies: ["PeerSession"], path: "Tests/Support", swiftSettings: settings),
 ]
 
 /// The parsers' fuzz bodies are an ordinary library, so that they can't rot; what drives them under libFuzzer is built with PTT_FUZZ only.
@@ -173,7 +177,8 @@ let fuzzing: [Target] =
         .target(
             name: "FuzzBodies",
             dependencies: [
-                "RTP", "STUN", "ICE", "SDP", "SecureRTP", "DTLS", "JSON", "Messages", "JanusProtocol", "AudioCodecs", "Talk", "Web",
+                "RTP", "STUN", "ICE", "SDP", "SecureRTP", "DTLS", "PeerSession", "JSON", "Messages", "JanusProtocol", "AudioCodecs", "Talk",
+                "Web",
             ],
             path: "Tests/FuzzBodies", swiftSettings: settings)
     ]

@@ -17,5 +17,5 @@ COPY schemas /usr/share/talkburst/schemas
 COPY config/media-service.json5 /etc/talkburst/media-service.json5
 USER talkburst
 WORKDIR /var/lib/talkburst
-EXPOSE 8088 8188 10000-10063/udp
+EXPOSE 8088 8188 10000-10063/udp 10000-10063/tcp
 ENTRYPOINT ["media-service", "--config", "/etc/talkburst/media-service.json5"]

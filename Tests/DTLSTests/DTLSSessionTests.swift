@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 
 @testable import DTLS
@@ -8,6 +7,7 @@ private final class Pair {
     let server: DTLSSession
     let client: DTLSSession
     var events: [DTLSSession.Role: [DTLSSession.Event]] = [.server: [], .client: []]
+    private(set) var now: Int64 = 0
     private var random: SplitMix
     private let loss: Int
 
@@ -27,26 +27,24 @@ private final class Pair {
             if fromClient.isEmpty, fromServer.isEmpty { return }
             for datagram in fromClient where Int.random(in: 0..<100, using: &random) >= loss {
                 #expect(datagram.count <= DatagramQueue.mtu)
-                note(datagram.withUnsafeBytes { server.receive($0) }, of: .server)
+                note(datagram.withUnsafeBytes { server.receive($0, at: now) }, of: .server)
             }
             for datagram in fromServer where Int.random(in: 0..<100, using: &random) >= loss {
                 #expect(datagram.count <= DatagramQueue.mtu)
-                note(datagram.withUnsafeBytes { client.receive($0) }, of: .client)
+                note(datagram.withUnsafeBytes { client.receive($0, at: now) }, of: .client)
             }
         }
     }
 
-    /// Runs the handshake; what was lost goes again when OpenSSL's time is up.
+    /// Runs the handshake; what was lost goes again when the time is up, which is a matter of turning the clock.
     func run(retransmissions: Int = 40) {
-        note(client.start(), of: .client)
+        note(client.start(at: now), of: .client)
         settle()
         for _ in 0..<retransmissions where events[.server]?.isEmpty == true || events[.client]?.isEmpty == true {
-            let left = min(client.timeLeftNs ?? .max, server.timeLeftNs ?? .max)
-            guard left != .max else { return }
-            // OpenSSL's own clock must pass; it can't be turned.
-            Thread.sleep(forTimeInterval: Double(left) / 1e9 + 0.001)
-            if client.timeLeftNs == 0 { note(client.retransmit(), of: .client) }
-            if server.timeLeftNs == 0 { note(server.retransmit(), of: .server) }
+            guard let deadline = [client.deadline, server.deadline].compactMap({ $0 }).min() else { return }
+            now = deadline
+            note(client.tick(at: now), of: .client)
+            note(server.tick(at: now), of: .server)
             settle()
         }
     }
@@ -76,7 +74,7 @@ private struct SplitMix: RandomNumberGenerator {
         #expect(server.exported == client.exported)
         #expect(server.profile == 7 && server.exported.count == 56, "AEAD_AES_128_GCM is preferred")
         #expect(!server.isClient && client.isClient)
-        #expect(pair.server.timeLeftNs == nil && pair.client.timeLeftNs == nil)
+        #expect(pair.server.deadline == nil && pair.client.deadline == nil)
     }
 
     @Test func anotherCertificateIsRefused() throws {
@@ -99,7 +97,7 @@ private struct SplitMix: RandomNumberGenerator {
 
     @Test func garbageChangesNothing() throws {
         let pair = try Pair()
-        pair.note(pair.client.start(), of: .client)
+        pair.note(pair.client.start(at: 0), of: .client)
         let hello = pair.client.takeOutgoing()
         var random = SplitMix(state: 3)
         for _ in 0..<3_000 {
@@ -107,15 +105,46 @@ private struct SplitMix: RandomNumberGenerator {
             for _ in 0..<3 { bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0 ... .max, using: &random) }
             let junk = Bool.random(using: &random) ? bytes : Array(bytes.prefix(Int.random(in: 0...bytes.count, using: &random)))
             let other = try DTLSSession(try Self.identity.get(), .server, fingerprint: try Self.identity.get().fingerprint)
-            for _ in 0..<2 { _ = junk.withUnsafeBytes { other.receive($0) } }
+            for _ in 0..<2 { _ = junk.withUnsafeBytes { other.receive($0, at: 0) } }
         }
     }
     private static let identity = Result { try DTLSIdentity() }
 
-    @Test(arguments: 1...6 as ClosedRange<UInt64>) func lossIsMadeGood(seed: UInt64) throws {
+    @Test(arguments: 1...60 as ClosedRange<UInt64>) func lossIsMadeGood(seed: UInt64) throws {
         let pair = try Pair(seed: seed, loss: 20)
         pair.run()
         #expect(pair.keys(.server) != nil && pair.keys(.server)?.exported == pair.keys(.client)?.exported)
+    }
+
+    /// OpenSSL looks at no other clock than the one it is told, however the wall clock stands.
+    @Test func retransmissionsFollowTheCallersClock() throws {
+        let identity = try DTLSIdentity()
+        let client = try DTLSSession(identity, .client, fingerprint: identity.fingerprint)
+        _ = client.start(at: 5_000_000_000)
+        #expect(client.takeOutgoing().count == 1)
+        var (now, waits): (Int64, [Int64]) = (5_000_000_000, [])
+        for _ in 0..<6 {
+            let deadline = try #require(client.deadline)
+            _ = client.tick(at: deadline - 16_000_000)
+            #expect(client.takeOutgoing().isEmpty, "before its time nothing goes")
+            #expect(client.tick(at: deadline) == .none && client.takeOutgoing().count == 1)
+            waits.append((deadline - now) / 1_000_000)
+            now = deadline
+        }
+        #expect(waits == [200, 400, 800, 1_600, 2_000, 2_000])
+    }
+
+    @Test func whoNeverAnswersIsGivenUp() throws {
+        let identity = try DTLSIdentity()
+        let client = try DTLSSession(identity, .client, fingerprint: identity.fingerprint)
+        _ = client.start(at: 0)
+        var event = DTLSSession.Event.none
+        while let deadline = client.deadline, deadline < 60_000_000_000 { event = client.tick(at: deadline) }
+        guard case .failed(let reason) = event else {
+            Issue.record("it was not given up")
+            return
+        }
+        #expect(reason.contains("no answer") && client.deadline == nil)
     }
 
     @Test func fingerprintsAreReadAndWritten() throws {

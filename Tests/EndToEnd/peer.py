@@ -6,6 +6,7 @@ import numpy
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from harness import Janus
+from relay import Relay
 
 
 class Speech(MediaStreamTrack):
@@ -77,10 +78,11 @@ class Connection:
 class Peer(Connection):
     """One browser-like participant.
 
-    `change` may change the text of its offer."""
+    `change` may change the text of its offer. With `tcp` its datagrams go over TCP, all of them."""
 
-    def __init__(self, stack, room, uid, offer_in="join", change=lambda sdp: sdp, **more):
+    def __init__(self, stack, room, uid, offer_in="join", change=lambda sdp: sdp, tcp=False, **more):
         super().__init__()
+        self.tcp, self.relay = tcp, None
         self.janus = Janus(stack.address["media"]["janus"])
         self.handle, self.room, self.uid = self.janus.attach(), room, uid
         body = {"request": "join", "room": room, "id": uid, "display": f"peer {uid}", "floor": True, **more}
@@ -96,7 +98,11 @@ class Peer(Connection):
         answer = self.janus.ask({"janus": "message", "handle_id": self.handle, "body": body, "jsep": jsep}, True)
         assert "jsep" in answer, answer
         self.answer = answer["jsep"]
-        self.run(self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], self.answer["type"])))
+        sdp = self.answer["sdp"]
+        if self.tcp:
+            self.relay = self.relay or Relay(sdp)
+            sdp = self.relay.answer(sdp)
+        self.run(self.pc.setRemoteDescription(RTCSessionDescription(sdp, self.answer["type"])))
         return answer["plugindata"]["data"]
 
     def wait_up(self, seconds=15):
@@ -123,6 +129,8 @@ class Peer(Connection):
     def close(self):
         self.hang_up()
         self.janus.close()
+        if self.relay:
+            self.relay.close()
 
 
 def tone(seconds, frequency=440, level=9000):

@@ -1,5 +1,5 @@
 """WebRTC through door A: an aiortc peer, a plain radio and an SRTP radio in one group (DEVICES.md, "Media")."""
-import time
+import socket, struct, time
 
 import pytest
 import requests
@@ -39,6 +39,57 @@ def test_a_peer_talks_and_hears_with_radios_in_one_group(stack, bus, room, speec
         assert loud(peer.sound(since), 200) > 1.2
     for device in (talker, listener, plain, secure):
         device.close()
+
+
+def test_a_peer_over_tcp_talks_and_hears_with_a_radio_and_a_peer_over_udp(stack, bus, room, speech):
+    peer, other, radio = Peer(stack, room, 1, tcp=True), Peer(stack, room, 2), Device(stack, room, 3)
+    for one in (peer, other):
+        one.wait_up()
+    assert peer.floor("request")["state"] == "granted"
+    since = time.monotonic()
+    peer.say(tone(2.0))
+    peer.floor("release")
+    time.sleep(0.5)
+    heard = other.sound(since)
+    assert 1.8 <= loud(heard) <= 2.3 and abs(peak(heard) - 440) < 5, "what is heard is what was said"
+    assert 95 <= len(radio.receive(0.2)[0]) <= 130
+    assert radio.floor("request")["state"] == "granted"
+    since = time.monotonic()
+    radio.talk([p for p in speech if len(p) > 10][:100])
+    radio.floor("release")
+    time.sleep(0.5)
+    for one in (peer, other):
+        assert loud(one.sound(since), 200) > 1.2
+    assert min(peer.relay.counts) > 95, "it went over TCP"
+    for device in (peer, other, radio):
+        device.close()
+
+
+def test_a_peer_over_tcp_that_does_not_read_holds_nobody_up(stack, room, speech):
+    slow, radio, other = Peer(stack, room, 1, tcp=True), Device(stack, room, 2), Device(stack, room, 3)
+    slow.wait_up()
+    slow.relay.reads.clear()
+    assert radio.floor("request")["state"] == "granted"
+    radio.talk([p for p in speech if len(p) > 10][:150])
+    radio.floor("release")
+    assert 145 <= len(other.receive(0.3)[0]) <= 150
+    slow.relay.reads.set()
+    # Its connection breaks in mid-room: the others talk on.
+    slow.relay.close()
+    assert other.floor("request")["state"] == "granted"
+    other.talk([p for p in speech if len(p) > 10][:50])
+    other.floor("release")
+    assert len(radio.receive(0.3)[0]) >= 48
+    for device in (slow, radio, other):
+        device.close()
+
+
+def test_strangers_on_the_tcp_port_are_shown_out(stack, room):
+    host, port = stack.address["media"]["rtp"].rsplit(":", 1)
+    for first in (b"GET / HTTP/1.1\r\n\r\n", struct.pack("!H", 12) + b"\x80" + bytes(11), struct.pack("!H", 5_000)):
+        with socket.create_connection((host, int(port)), timeout=5) as stranger:
+            stranger.sendall(first)
+            assert stranger.recv(100) == b""
 
 
 def test_a_stock_client_brings_its_offer_with_configure(stack, bus, room, speech):

@@ -4,6 +4,7 @@ import ICE
 import JSON
 import JanusProtocol
 import Messages
+import PeerSession
 import RTP
 import SDP
 import STUN
@@ -29,7 +30,7 @@ public struct FuzzTarget: Sendable {
     }
 
     /// All of them.
-    public static let all: [FuzzTarget] = [rtp, rtcp, srtp, stun, ice, sdp, dtls, janus, signal, records, http, opus, wav]
+    public static let all: [FuzzTarget] = [rtp, rtcp, srtp, stream, stun, ice, sdp, dtls, peer, janus, signal, records, http, opus, wav]
 
     static func text(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8) } }
 }
@@ -65,6 +66,14 @@ extension FuzzTarget {
 
     static let srtp = FuzzTarget("srtp", seeds: rtp.seeds + rtcp.seeds) { bytes in
         precondition(bytes.withUnsafeBytes { SRTPFuzz.run($0) } == 0, "a packet without the key was taken")
+    }
+
+    static let stream = FuzzTarget("stream", seeds: [[0, 3, 1, 2, 3, 0, 1, 9, 0, 0, 0, 40, 1], [8, 0]]) { bytes in
+        var rest = bytes[...]
+        while case .whole(let length) = StreamFrame(Array(rest).span, maximum: 2_048) {
+            precondition(length <= 2_048 && StreamFrame.headerSize + length <= rest.count, "a frame is longer than what came")
+            rest = rest.dropFirst(StreamFrame.headerSize + length)
+        }
     }
 
     static let stun = FuzzTarget(
@@ -123,16 +132,36 @@ extension FuzzTarget {
     static let dtls = FuzzTarget("dtls", seeds: clientHello()) { bytes in
         guard let identity, let session = try? DTLSSession(identity, .server, fingerprint: identity.fingerprint) else { return }
         for _ in 0..<2 {
-            let event = bytes.withUnsafeBytes { session.receive($0) }
+            let event = bytes.withUnsafeBytes { session.receive($0, at: 0) }
             if case .connected = event { preconditionFailure("connected by one datagram") }
         }
+    }
+
+    private struct Place: PeerAddress {
+        var port: UInt16
+        var bytes: [UInt8] { [192, 0, 2, 1] }
+    }
+
+    /// A session and datagrams of any kind from two places: without the password nothing moves.
+    static let peer = FuzzTarget("peer", seeds: ice.seeds + clientHello() + rtp.seeds) { bytes in
+        guard let identity else { return }
+        let credentials = ICECredentials(ufrag: "ours", password: "a-password-of-22-chars-")
+        let session = PeerSession<Place>(
+            identity, .server, fingerprint: identity.fingerprint, local: credentials, remote: credentials, at: 0)
+        for port in [1, 2, 1] as [UInt16] {
+            let events = bytes.withUnsafeBytes { session.receive($0, from: Place(port: port), at: 1) }
+            for event in events {
+                guard case .send = event else { preconditionFailure("more than an answer came of \(bytes.count) bytes") }
+            }
+        }
+        precondition(session.selected == nil && session.deadline == PeerSession<Place>.handshakeNs)
     }
 
     private static func clientHello() -> [[UInt8]] {
         guard let identity, let session = try? DTLSSession(identity, .client, fingerprint: identity.fingerprint) else {
             return [[22, 254, 253]]
         }
-        _ = session.start()
+        _ = session.start(at: 0)
         return session.takeOutgoing()
     }
 

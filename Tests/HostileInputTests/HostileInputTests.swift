@@ -40,7 +40,7 @@ import Testing
         let target = try #require(FuzzTarget.all.first { $0.name == name })
         var random = Random(state: seed)
         // Text parsers cost a hundred times what binary ones do.
-        let isSlow = target.seeds.contains { $0.first == 0x7B } || ["dtls", "sdp", "srtp"].contains(name)
+        let isSlow = target.seeds.contains { $0.first == 0x7B } || ["dtls", "peer", "sdp", "srtp"].contains(name)
         for _ in 0..<(isSlow ? 2_000 : 20_000) { target.body(Self.mutated(target.seeds, &random)) }
     }
 

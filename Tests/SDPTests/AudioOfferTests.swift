@@ -74,7 +74,7 @@ extension String {
         #expect(lines.contains("a=setup:passive") && lines.contains("a=rtcp-mux") && lines.contains("a=end-of-candidates"))
         #expect(lines.contains("a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level"))
         #expect(lines.contains("a=candidate:1 1 udp 2130706431 192.0.2.7 10000 typ host"))
-        #expect(lines.contains { $0.hasPrefix("a=candidate:2 1 tcp ") && $0.hasSuffix("typ host tcptype passive") })
+        #expect(lines.contains("a=candidate:2 1 tcp 1520434943 192.0.2.7 10000 typ host tcptype passive"))
         #expect(lines.contains("a=ssrc:7 cname:x"))
     }
 

@@ -10,7 +10,8 @@ import Testing
     private static let edges: [String: Set<String>] = [
         "Messages": ["JSON", "Talk"], "Floor": ["Talk"], "ICE": ["STUN"], "Room": ["Floor", "Talk"], "JanusProtocol": ["JSON", "Talk"],
         "Reactor": ["Telemetry"], "Kafka": ["Threads"], "Redis": ["Threads"], "Database": ["Threads"], "Configuration": [],
-        "Web": ["Telemetry", "Configuration", "Threads"], "HTTPClient": ["Telemetry"], "MediaPlane": ["Recorder", "Mixer"],
+        "Web": ["Telemetry", "Configuration", "Threads"], "HTTPClient": ["Telemetry"],
+        "MediaPlane": ["Recorder", "Mixer", "PeerSession"],
         "JanusDoor": ["MediaPlane"],
     ]
     private static let system: Set<String> = ["Foundation", "FoundationEssentials", "Glibc", "Synchronization", "Dispatch"]

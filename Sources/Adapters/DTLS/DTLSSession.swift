@@ -1,3 +1,4 @@
+import CClock
 import COpenSSL
 import Glibc
 
@@ -13,8 +14,8 @@ public struct DTLSKeys: Sendable, Equatable {
 
 /// One DTLS 1.2 association with a WebRTC peer: datagrams in, datagrams out, and once the keys for SRTP. For one thread at a time.
 ///
-/// OpenSSL's retransmission timer runs on the wall clock; it is asked how much is left after each step, so that a caller on a monotonic
-/// clock is wrong only while the wall clock is being set, for as long as a handshake may last.
+/// It lives on its caller's clock: OpenSSL, which would look at the wall clock, is told the caller's time in each step (`CClock`). So a
+/// wall clock that is set neither holds a handshake up nor floods the peer, and a test can turn the clock by hand.
 public final class DTLSSession {
     /// Who begins (RFC 5763 §5: `a=setup`).
     public enum Role: Sendable {
@@ -41,6 +42,8 @@ public final class DTLSSession {
     private let ssl: OpaquePointer
     private var isConnected = false
     private var isOver = false
+    /// When `tick` has something to do, ns on the caller's clock; nil: not at all.
+    public private(set) var deadline: Int64?
 
     /// The largest number of bytes of keys: 2 × (32 + 12).
     private static let exportLabel = "EXTRACTOR-dtls_srtp"
@@ -56,7 +59,8 @@ public final class DTLSSession {
         // One reference serves both directions.
         SSL_set_bio(ssl, bio, bio)
         SSL_ctrl(ssl, DTLS_CTRL_SET_LINK_MTU, DatagramQueue.mtu, nil)
-        // RFC 6347 §4.2.4.1 begins with 1 s; media waits here, and a peer answers within a round trip.
+        // RFC 6347 §4.2.4.1 begins with 1 s and doubles; media waits here, and a peer answers within a round trip. OpenSSL gives up
+        // after twelve in a row, some 20 s.
         DTLS_set_timer_cb(ssl) { _, before in before == 0 ? 200_000 : min(before * 2, 2_000_000) }
         if role == .server { SSL_set_accept_state(ssl) } else { SSL_set_connect_state(ssl) }
     }
@@ -73,28 +77,36 @@ public final class DTLSSession {
     }
 
     /// Begins, as client; as server it waits.
-    public func start() -> Event { role == .client ? proceed() : .none }
+    /// - Parameter now: monotonic, ns from 0; so in all steps.
+    public func start(at now: Int64) -> Event { role == .client ? step(at: now) { proceed() } : .none }
 
     /// Takes a datagram: records of the handshake, or an alert. What is malformed changes nothing.
-    public func receive(_ datagram: UnsafeRawBufferPointer) -> Event {
+    public func receive(_ datagram: UnsafeRawBufferPointer, at now: Int64) -> Event {
         guard !isOver else { return .none }
         queue.incoming = datagram
         defer { queue.incoming = nil }
-        return isConnected ? read() : proceed()
-    }
-
-    /// How long until `retransmit` has something to do, ns; nil: not at all.
-    public var timeLeftNs: Int64? {
-        guard !isConnected, !isOver else { return nil }
-        var left = timeval()
-        guard SSL_ctrl(ssl, DTLS_CTRL_GET_TIMEOUT, 0, &left) == 1 else { return nil }
-        return Int64(left.tv_sec) * 1_000_000_000 + Int64(left.tv_usec) * 1_000
+        return step(at: now) { isConnected ? read() : proceed() }
     }
 
     /// The time is up: sends the last flight again.
-    public func retransmit() -> Event {
-        guard !isConnected, !isOver else { return .none }
-        return SSL_ctrl(ssl, DTLS_CTRL_HANDLE_TIMEOUT, 0, nil) < 0 ? fail("no answer") : .none
+    public func tick(at now: Int64) -> Event {
+        guard let deadline, deadline <= now else { return .none }
+        return step(at: now) { SSL_ctrl(ssl, DTLS_CTRL_HANDLE_TIMEOUT, 0, nil) < 0 ? fail("no answer") : .none }
+    }
+
+    /// Lets OpenSSL work on the caller's clock, and notes when it wants to go on by itself.
+    private func step(at now: Int64, _ body: () -> Event) -> Event {
+        // A time of 0 is no time to OpenSSL.
+        cclock_tell(max(0, now) + 1_000_000_000)
+        defer { cclock_forget() }
+        let event = body()
+        var left = timeval()
+        if isConnected || isOver || SSL_ctrl(ssl, DTLS_CTRL_GET_TIMEOUT, 0, &left) != 1 {
+            deadline = nil
+        } else {
+            deadline = now + Int64(left.tv_sec) * 1_000_000_000 + Int64(left.tv_usec) * 1_000
+        }
+        return event
     }
 
     /// Says goodbye.

@@ -1,9 +1,11 @@
 import CLinux
 import Glibc
 
-/// epoll(7) for one thread: waits until one of a few descriptors is readable, or a time has come.
+/// epoll(7) for one thread: waits until one of its descriptors is readable, or has room for output where that is asked for, or a time has
+/// come.
 public final class Poller {
-    private let descriptor: Int32
+    /// Readable itself while one of its descriptors is ready: another poller may watch it.
+    public let descriptor: Int32
     private let events: UnsafeMutablePointer<epoll_event>
     private static let capacity = 256
 
@@ -21,13 +23,23 @@ public final class Poller {
 
     /// Watches a descriptor for readability; `wait` tells of it by `token`.
     public func watch(_ fd: Int32, token: UInt32) {
-        var event = epoll_event()
-        event.events = EPOLLIN.rawValue
-        event.data.u32 = token
-        epoll_ctl(descriptor, EPOLL_CTL_ADD, fd, &event)
+        control(EPOLL_CTL_ADD, fd, token, output: false)
     }
 
-    /// Waits for readability or `deadline` (monotonic ns; nil: for ever), and tells which tokens are readable.
+    /// From now on waits for room for output too, or no longer.
+    public func change(_ fd: Int32, token: UInt32, output: Bool) { control(EPOLL_CTL_MOD, fd, token, output: output) }
+
+    /// Watches a descriptor no longer.
+    public func forget(_ fd: Int32) { control(EPOLL_CTL_DEL, fd, 0, output: false) }
+
+    private func control(_ operation: Int32, _ fd: Int32, _ token: UInt32, output: Bool) {
+        var event = epoll_event()
+        event.events = output ? EPOLLIN.rawValue | EPOLLOUT.rawValue : EPOLLIN.rawValue
+        event.data.u32 = token
+        epoll_ctl(descriptor, operation, fd, &event)
+    }
+
+    /// Waits for readiness or `deadline` (monotonic ns; nil: for ever), and tells which tokens are ready.
     public func wait(until deadline: Int64?, now: Int64, _ body: (UInt32) -> Void) {
         var timeout: Int32 = -1
         // Rounded up: to wake before the time would spin.

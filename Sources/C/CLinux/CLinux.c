@@ -17,6 +17,10 @@ int clinux_recvmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int co
     return recvmmsg(socket, (struct mmsghdr *)messages, count, flags, NULL);
 }
 
+int clinux_accept(int socket, struct sockaddr *address, socklen_t *length) {
+    return accept4(socket, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output, int error) {

@@ -53,6 +53,12 @@ public struct ICEAgent<Path: Hashable & Sendable>: Sendable {
         isNominated = false
     }
 
+    /// A path's carrier is gone, and will not come back: the next valid check selects its own.
+    public mutating func lose(_ path: Path) {
+        guard selected == path else { return }
+        (selected, isNominated) = (nil, false)
+    }
+
     /// When the peer is gone unless it is heard, ns.
     public var expiresAt: Int64 { heardAt + ICEAgent.consentNs }
 

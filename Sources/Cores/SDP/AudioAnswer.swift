@@ -77,9 +77,9 @@ public struct AudioAnswer: Sendable {
         return (parts.prefix(16) + ["useinbandfec=1"]).joined(separator: ";")
     }
 
-    /// RFC 8445 §5.1.2.1: host candidates, TCP behind UDP.
+    /// RFC 8445 §5.1.2.1: host candidates, TCP behind UDP; what is passive is 4 of 7 directions (RFC 6544 §4.2).
     private static func line(_ candidate: Candidate, _ place: Int) -> String {
-        let preference = UInt32(65_535 - place)
+        let preference = candidate.isTCP ? 4 << 13 | UInt32(8_191 - place) : UInt32(65_535 - place)
         let type: UInt32 = candidate.isTCP ? 90 : 126
         let priority = type << 24 | preference << 8 | 255
         return "a=candidate:\(place + 1) 1 \(candidate.isTCP ? "tcp" : "udp") \(priority) \(candidate.ip) "

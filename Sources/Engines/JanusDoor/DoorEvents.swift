@@ -102,9 +102,11 @@ extension JanusDoor {
 
     /// Our side of a WebRTC session.
     private func jsep(_ offer: AudioOffer, _ media: MediaAnswer, _ handle: Int64, _ version: Int) -> JSONValue {
+        var candidates = [AudioAnswer.Candidate(ip: media.address.ip, port: media.address.port)]
+        if plane.isOnTCP { candidates.append(AudioAnswer.Candidate(ip: media.address.ip, port: media.address.port, isTCP: true)) }
         let answer = AudioAnswer(
             sessionID: UInt64(handle), version: version, ufrag: media.latch.username, password: media.latch.password,
-            fingerprint: plane.fingerprint, candidates: [AudioAnswer.Candidate(ip: media.address.ip, port: media.address.port)],
+            fingerprint: plane.fingerprint, candidates: candidates,
             ssrc: media.ssrc, cname: "talkburst")
         return ["type": "answer", "sdp": .string(answer.text(for: offer))]
     }

@@ -15,9 +15,9 @@ final class BranchStream {
     /// What had been sent when the burst began: its talker was not sent what came since.
     var countsAtOpening = SendCounts()
 
-    init(ssrc: UInt32, family: Int32, arena: SecureFanOut.Arena) {
+    init(ssrc: UInt32, _ outlet: Outlet) {
         self.ssrc = ssrc
-        fanOut = FanOut(family: family, arena: arena)
+        fanOut = FanOut(outlet)
     }
 }
 

@@ -22,7 +22,9 @@ extension MediaWorker {
         let now = Clocks.monotonicNs()
         if let peer = transport.peer, transport.receiver == nil || DTLSSession.isDTLS(bytes[0]) {
             // A rate of its own: who forges records must not use up what the peer's media may take.
-            if isWithin(&transport.handshakeBucket, now) { handshake(UnsafeRawBufferPointer(datagram), peer, transport) }
+            if isWithin(&transport.handshakeBucket, now) {
+                handshake(UnsafeRawBufferPointer(datagram), peer, transport, from: source, now)
+            }
             return
         }
         guard let receiver = transport.receiver else {
@@ -123,7 +125,7 @@ extension MediaWorker {
         guard isHeard == (branch.solos[uid] == nil) else { return }
         let transport = branch.transports[uid]
         if let transport { silence(transport) }
-        branch.solos[uid] = isHeard ? FanOut(family: socket.family, arena: arena) : nil
+        branch.solos[uid] = isHeard ? FanOut(outlet) : nil
         if let transport {
             listen(transport)
             if !isHeard { reportTalker(transport) }
@@ -139,7 +141,7 @@ extension MediaWorker {
     func transmitSolo(_ place: StreamRewriter.Place, _ payload: UnsafeRawBufferPointer, to uid: UserID, in branch: Branch) {
         guard let fanOut = branch.solos[uid], fanOut.count > 0 else { return }
         let packet = FanOut.Packet(place: place, ssrc: branch.main.ssrc, payload: payload, talker: nil, dualOnly: false)
-        fanOut.send(packet, on: socket.descriptor) {}
+        fanOut.send(packet) {}
     }
 
     /// Sends what the home numbered.
@@ -156,7 +158,7 @@ extension MediaWorker {
         let talker = stream.talkerTransport.map { which == .main ? $0.main : $0.override }
         let packet = FanOut.Packet(place: place, ssrc: stream.ssrc, payload: payload, talker: talker, dualOnly: dualOnly)
         isFanningOut = true
-        stream.fanOut.send(packet, on: socket.descriptor) { if mailbox.hasMessages { drain() } }
+        stream.fanOut.send(packet) { if mailbox.hasMessages { drain() } }
         isFanningOut = false
         counters.sent.increment(by: Int(stream.fanOut.counts.sent &- before.sent))
         let refused = stream.fanOut.counts.refusedByKernel &- before.refusedByKernel

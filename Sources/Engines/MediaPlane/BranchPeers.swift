@@ -1,12 +1,12 @@
 import Crypto
 import DTLS
-import ICE
+import PeerSession
 import Reactor
 import STUN
 import SecureRTP
 import Talk
 
-// How a transport's address is found and proved: a plain device latches, a WebRTC peer makes ICE checks and then a DTLS handshake.
+// How a transport's address is found and proved: a plain device latches, a WebRTC peer has a session of its own that decides.
 extension MediaWorker {
     /// A STUN message; who sent it is told by its USERNAME and proved by its password.
     func check(_ bytes: Span<UInt8>, from source: SocketAddress) {
@@ -20,38 +20,27 @@ extension MediaWorker {
             counters.garbage.increment()
             return
         }
-        if let peer = transport.peer { check(message, of: peer, transport, from: source) } else { latch(message, transport, from: source) }
+        guard let peer = transport.peer else {
+            latch(message, transport, from: source)
+            return
+        }
+        let events = peer.receive(message, from: source, at: Clocks.monotonicNs())
+        if !events.contains(.proved(source)) { counters.garbage.increment() }
+        perform(events, of: transport)
     }
 
     /// A plain device's binding moves its address to where it came from.
     private func latch(_ message: STUNMessage, _ transport: Transport, from source: SocketAddress) {
-        guard message.isAuthentic(password: transport.latch.password, hmac: { Digests.hmacSHA1(key: $0, $1) }) else {
+        // Passive TCP is announced to WebRTC peers alone.
+        guard !source.isTCP, message.isAuthentic(password: transport.latch.password, hmac: { Digests.hmacSHA1(key: $0, $1) }) else {
             counters.garbage.increment()
             return
         }
         move(transport, to: source)
-        socket.send(
+        send(
             STUNMessage.success(
                 transaction: message.transaction, address: source.bytes, port: source.port, password: transport.latch.password,
                 hmac: { Digests.hmacSHA1(key: $0, $1) }), to: source)
-    }
-
-    private func check(_ message: STUNMessage, of peer: WebRTCPeer, _ transport: Transport, from source: SocketAddress) {
-        let now = Clocks.monotonicNs()
-        let outcome = peer.agent.handle(
-            message, from: source, address: source.bytes, port: source.port, now: now, hmac: { Digests.hmacSHA1(key: $0, $1) })
-        if let response = outcome.response { socket.send(response, to: source) }
-        guard outcome.isValid else {
-            counters.garbage.increment()
-            return
-        }
-        if let selected = outcome.selected { move(transport, to: selected) }
-        guard peer.state == .waiting, let dtls = try? DTLSSession(identity, peer.offer.role, fingerprint: peer.offer.fingerprint) else {
-            return
-        }
-        (peer.dtls, peer.state) = (dtls, .handshake)
-        handshakes[ObjectIdentifier(transport)] = transport
-        advance(dtls.start(), peer, transport)
     }
 
     private func move(_ transport: Transport, to source: SocketAddress) {
@@ -62,36 +51,45 @@ extension MediaWorker {
         listen(transport)
     }
 
-    // MARK: DTLS
+    // MARK: Peers
 
     /// A datagram of a peer that is no media yet, or an alert.
-    func handshake(_ datagram: UnsafeRawBufferPointer, _ peer: WebRTCPeer, _ transport: Transport) {
-        guard let first = datagram.first, DTLSSession.isDTLS(first), let dtls = peer.dtls else {
+    func handshake(
+        _ datagram: UnsafeRawBufferPointer, _ peer: PeerSession<SocketAddress>, _ transport: Transport, from source: SocketAddress,
+        _ now: Int64
+    ) {
+        guard let first = datagram.first, DTLSSession.isDTLS(first) else {
             counters.garbage.increment()
             return
         }
-        advance(dtls.receive(datagram), peer, transport)
+        perform(peer.receive(datagram, from: source, at: now), of: transport)
     }
 
-    private func advance(_ event: DTLSSession.Event, _ peer: WebRTCPeer, _ transport: Transport) {
-        if let dtls = peer.dtls, let address = transport.address {
-            for datagram in dtls.takeOutgoing() { socket.send(datagram, to: address) }
-        }
-        switch event {
-        case .none: break
-        case .connected(let keys):
-            do {
-                let pair = try Self.keys(keys)
-                silence(transport)
-                try transport.secure(pair)
-                peer.state = .up
-                listen(transport)
-                report(.mediaUp, about: transport)
-            } catch {
-                end(peer, transport, "DTLS failed: \(error)")
+    private func perform(_ events: [PeerEvent<SocketAddress>], of transport: Transport) {
+        for event in events {
+            switch event {
+            case .send(let datagram, let address): send(datagram, to: address)
+            case .selected(let address): move(transport, to: address)
+            case .keys(let keys): secure(transport, keys)
+            case .over(let ending): report(.mediaDown(ending.description), about: transport)
+            case .proved(let address):
+                if address.isTCP { outlet.streams?.prove(address, by: ObjectIdentifier(transport), at: Clocks.monotonicNs()) }
+            case .media: break
             }
-        case .closed: end(peer, transport, "DTLS alert")
-        case .failed(let reason): end(peer, transport, reason)
+        }
+        expect(transport, Clocks.monotonicNs())
+    }
+
+    private func secure(_ transport: Transport, _ keys: DTLSKeys) {
+        do {
+            let pair = try Self.keys(keys)
+            silence(transport)
+            try transport.secure(pair)
+            listen(transport)
+            report(.mediaUp, about: transport)
+        } catch {
+            sayGoodbye(transport)
+            report(.mediaDown("DTLS failed: \(error)"), about: transport)
         }
     }
 
@@ -102,50 +100,44 @@ extension MediaWorker {
         return keys.isClient ? SRTPKeys(remote: server, local: client) : SRTPKeys(remote: client, local: server)
     }
 
-    private func end(_ peer: WebRTCPeer, _ transport: Transport, _ reason: String) {
-        peer.state = .over
-        report(.mediaDown(reason), about: transport)
-    }
-
     /// A peer that leaves is told.
     func sayGoodbye(_ transport: Transport) {
-        guard let peer = transport.peer, let dtls = peer.dtls, let address = transport.address else { return }
-        dtls.close()
-        for datagram in dtls.takeOutgoing() { socket.send(datagram, to: address) }
-        peer.state = .over
+        if let peer = transport.peer { perform(peer.close(), of: transport) }
     }
 
     // MARK: Time
 
-    /// When a peer needs to be looked at: soon while there are handshakes, else now and then; nil: there are no peers.
-    func peerDeadline(_ now: Int64) -> Int64? {
-        guard !peers.isEmpty else { return nil }
-        var earliest = max(now, peersAt)
-        for transport in handshakes.values {
-            if let left = transport.peer?.dtls?.timeLeftNs { earliest = min(earliest, now + left) }
-        }
-        return earliest
+    /// A transport that may have a peer is looked after from now on.
+    func watch(_ transport: Transport) {
+        guard transport.peer != nil else { return }
+        peers[ObjectIdentifier(transport)] = transport
+        expect(transport, Clocks.monotonicNs())
     }
 
-    /// Only the handshakes are looked at each time: peers that were only offered may be a hundred thousand, and cost once a second.
-    func tickPeers(_ now: Int64) {
-        for (key, transport) in handshakes {
-            guard let peer = transport.peer, peer.state == .handshake, let dtls = peer.dtls else {
-                handshakes[key] = nil
-                continue
-            }
-            if dtls.timeLeftNs == 0 { advance(dtls.retransmit(), peer, transport) }
-        }
-        guard now >= peersAt else { return }
-        peersAt = now + 1_000_000_000
-        for transport in Array(peers.values) {
-            guard let peer = transport.peer else { continue }
-            switch peer.state {
-            case .waiting where now >= peer.handshakeEndsAt: end(peer, transport, "no ICE check came")
-            case .handshake where now >= peer.handshakeEndsAt: end(peer, transport, "the DTLS handshake took too long")
-            case .up where now >= peer.agent.expiresAt: end(peer, transport, "ICE consent expired")
-            case .waiting, .handshake, .up, .over: break
-            }
-        }
+    private func expect(_ transport: Transport, _ now: Int64) {
+        let isSoon = transport.peer?.deadline.map { $0 < now + Self.peerRoundNs } ?? false
+        soonDue[ObjectIdentifier(transport)] = isSoon ? transport : nil
     }
+
+    /// When a peer needs to be looked at; nil: there are none.
+    func peerDeadline(_ now: Int64) -> Int64? {
+        guard !peers.isEmpty else { return nil }
+        return soonDue.values.lazy.compactMap { $0.peer?.deadline }.reduce(max(now, peersAt), min)
+    }
+
+    /// Only what is due soon is looked at each time: peers that were only offered may be a hundred thousand, and cost once a second.
+    func tickPeers(_ now: Int64) {
+        for transport in Array(soonDue.values) { tickPeer(of: transport, now) }
+        guard now >= peersAt else { return }
+        peersAt = now + Self.peerRoundNs
+        for transport in Array(peers.values) { tickPeer(of: transport, now) }
+    }
+
+    private func tickPeer(of transport: Transport, _ now: Int64) {
+        guard let peer = transport.peer, let deadline = peer.deadline else { return }
+        if deadline <= now { perform(peer.tick(at: now), of: transport) } else { expect(transport, now) }
+    }
+
+    /// How often all peers are looked at, ns.
+    private static let peerRoundNs: Int64 = 1_000_000_000
 }

@@ -54,12 +54,12 @@ extension MediaWorker {
     func send(_ bytes: [UInt8], to transport: Transport) {
         guard let address = transport.address, transport.isReady else { return }
         guard let sender = transport.sender else {
-            socket.send(bytes, to: address)
+            send(bytes, to: address)
             return
         }
         var packet = bytes + [UInt8](repeating: 0, count: sender.suite.rtcpOverhead)
         let size = try? packet.withUnsafeMutableBytes { try sender.protectRTCP($0, count: bytes.count) }
-        if size == packet.count { socket.send(packet, to: address) }
+        if size == packet.count { send(packet, to: address) }
     }
 
     // MARK: Reports

@@ -1,4 +1,5 @@
 import RTP
+import Reactor
 import Room
 import Talk
 
@@ -6,7 +7,7 @@ import Talk
 extension MediaWorker {
     func perform(_ command: BranchCommand, _ gid: GroupID) {
         if case .open(let home, let main, let override, let implicitRequest, let isOpen) = command {
-            let branch = branches[gid] ?? Branch(gid: gid, home: home, main: BranchStream(ssrc: main, family: socket.family, arena: arena))
+            let branch = branches[gid] ?? Branch(gid: gid, home: home, main: BranchStream(ssrc: main, outlet))
             branches[gid] = branch
             branch.isOpen = isOpen
             update(branch, override: override, implicitRequest: implicitRequest)
@@ -25,9 +26,9 @@ extension MediaWorker {
         case .describe(let uid, let media, let latch):
             guard let transport = branch.transports[uid] else { return }
             silence(transport)
-            transport.describe(media, latch: latch)
+            transport.describe(media, latch: latch, at: Clocks.monotonicNs())
             latches[latch.username] = transport
-            peers[ObjectIdentifier(transport)] = transport
+            watch(transport)
             listen(transport)
         case .suspend(let uid, let suspended):
             guard let transport = branch.transports[uid] else { return }
@@ -54,7 +55,7 @@ extension MediaWorker {
     func update(_ branch: Branch, override: UInt32?, implicitRequest: Bool) {
         branch.implicitRequest = implicitRequest
         guard let override, branch.override == nil else { return }
-        branch.override = BranchStream(ssrc: override, family: socket.family, arena: arena)
+        branch.override = BranchStream(ssrc: override, outlet)
         for transport in branch.transports.values { listen(transport) }
     }
 
@@ -62,12 +63,13 @@ extension MediaWorker {
         let transport =
             moved
             ?? Transport(
-                hosting, branch: branch, bucket: TokenBucket(perSecond: settings.packetsPerSecond, burst: settings.packetBurst))
+                hosting, branch: branch, bucket: TokenBucket(perSecond: settings.packetsPerSecond, burst: settings.packetBurst),
+                identity: identity, at: Clocks.monotonicNs())
         if let moved {
             moved.move(to: branch, hosting)
         } else {
             latches[transport.latch.username] = transport
-            if transport.peer != nil { peers[ObjectIdentifier(transport)] = transport }
+            watch(transport)
             map.count(onWorker: index, by: 1)
         }
         branch.transports[hosting.uid] = transport
@@ -102,12 +104,13 @@ extension MediaWorker {
     private func retire(_ transport: Transport) {
         let branch = transport.branch
         sayGoodbye(transport)
+        outlet.streams?.close(of: ObjectIdentifier(transport))
         silence(transport)
         for stream in [branch.main, branch.override] where stream?.talkerTransport === transport { stream?.talkerTransport = nil }
         for address in Set([transport.address, transport.declared].compactMap { $0 }) { giveUp(address, of: transport) }
         for name in transport.latchNames where latches[name] === transport { latches[name] = nil }
         peers[ObjectIdentifier(transport)] = nil
-        handshakes[ObjectIdentifier(transport)] = nil
+        soonDue[ObjectIdentifier(transport)] = nil
         map.count(onWorker: index, by: -1)
     }
 
@@ -121,6 +124,8 @@ extension MediaWorker {
     func take(_ address: SocketAddress, for transport: Transport) {
         if let other = sources[address], other !== transport { release(address, of: other) }
         sources[address] = transport
+        // A connection is one worker's: nobody else can have it.
+        guard !address.isTCP else { return }
         if let before = map.hold(address, holder(transport)), before.worker != index {
             mailboxes[before.worker].post(.released(address, before.gid, before.uid))
         }
@@ -132,6 +137,8 @@ extension MediaWorker {
         if transport.address == address {
             transport.address = nil
             silence(transport)
+            // Its own next check may well come from there.
+            transport.peer?.lose(address)
         }
         if transport.declared == address { transport.declared = nil }
     }
@@ -140,6 +147,11 @@ extension MediaWorker {
     func giveUp(_ address: SocketAddress, of transport: Transport) {
         if sources[address] === transport { sources[address] = nil }
         map.release(address, of: holder(transport))
+    }
+
+    /// A datagram that is no media: RTCP, STUN, DTLS.
+    func send(_ datagram: [UInt8], to address: SocketAddress) {
+        if address.isTCP { outlet.streams?.send(datagram, to: address) } else { outlet.socket.send(datagram, to: address) }
     }
 
     // MARK: Listening

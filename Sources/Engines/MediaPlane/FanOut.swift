@@ -1,7 +1,15 @@
 import Glibc
 import RTP
 
-/// Sends each packet of a stream to all of its listeners on this worker, plain ones and those with keys of their own.
+/// By what a worker's fan-outs send.
+struct Outlet {
+    let socket: UDPSocket
+    let arena: SecureFanOut.Arena
+    /// nil: there is no TCP.
+    let streams: StreamPort?
+}
+
+/// Sends each packet of a stream to all of its listeners on this worker: plain ones, those with keys of their own, and those on TCP.
 ///
 /// Used by its worker's thread only. What goes in the middle of a packet's way is taken away after it.
 final class FanOut {
@@ -32,32 +40,53 @@ final class FanOut {
     private let plain: PlainFanOut
     /// Made with the first listener that has keys.
     private var secure: SecureFanOut?
-    private let family: Int32
-    private let arena: SecureFanOut.Arena
+    /// Made with the first listener on TCP.
+    private var streams: StreamFanOut?
+    private let outlet: Outlet
     private var isSending = false
     private var leaving: [Listener] = []
     private(set) var counts = SendCounts()
 
-    init(family: Int32, arena: SecureFanOut.Arena) {
-        (self.family, self.arena) = (family, arena)
-        plain = PlainFanOut(family: family)
+    init(_ outlet: Outlet) {
+        self.outlet = outlet
+        plain = PlainFanOut(family: outlet.socket.family)
     }
 
-    var count: Int { plain.count + (secure?.count ?? 0) }
+    var count: Int { plain.count + (secure?.count ?? 0) + (streams?.count ?? 0) }
 
     /// Starts sending to a listener, in the form that its offset and payload type ask for; or sends to another address from now on.
     func add(_ listener: Listener, to address: SocketAddress) {
         if let index = listener.index {
+            var isElsewhere = false
             leaving.removeAll { $0 === listener }
-            if listener.isSecure { secure?.setAddress(address, of: index) } else { plain.setAddress(address, of: index) }
-            return
+            switch listener.carrier {
+            case .plain where !address.isTCP: plain.setAddress(address, of: index)
+            case .secure where !address.isTCP: secure?.setAddress(address, of: index)
+            case .stream where address.isTCP && streams?.address(of: index) == address: break
+            default: isElsewhere = true
+            }
+            guard isElsewhere else { return }
+            // From UDP to TCP or back, or to another connection: it hears on where it was. This comes of a check, never in the middle of
+            // a packet's way.
+            take(listener, index)
+        } else {
+            listener.baseline = counts
         }
-        listener.baseline = counts
         guard let sender = listener.sender else {
+            listener.carrier = .plain
             plain.add(listener, to: address)
             return
         }
-        let secure = self.secure ?? SecureFanOut(family: family, arena: arena)
+        guard !address.isTCP else {
+            guard let connection = outlet.streams?.connection(address), let port = outlet.streams else { return }
+            let streams = self.streams ?? StreamFanOut(port, outlet.arena)
+            self.streams = streams
+            listener.carrier = .stream
+            streams.add(listener, sender, on: connection)
+            return
+        }
+        listener.carrier = .secure
+        let secure = self.secure ?? SecureFanOut(family: outlet.socket.family, arena: outlet.arena)
         self.secure = secure
         secure.add(listener, sender, to: address)
     }
@@ -67,20 +96,34 @@ final class FanOut {
         guard let index = listener.index else { return }
         if isSending {
             leaving.append(listener)
-        } else if listener.isSecure {
-            secure?.remove(index)
         } else {
-            plain.remove(index)
+            take(listener, index)
+        }
+    }
+
+    private func take(_ listener: Listener, _ index: Int) {
+        switch listener.carrier {
+        case .plain: plain.remove(index)
+        case .secure: secure?.remove(index)
+        case .stream: streams?.remove(index)
         }
     }
 
     /// A listener's offset changed after a burst of its own.
     func reform(_ listener: Listener) {
-        if listener.isSecure { secure?.reform(listener) } else { plain.reform(listener) }
+        switch listener.carrier {
+        case .plain: plain.reform(listener)
+        case .secure: secure?.reform(listener)
+        // It is looked up for each packet.
+        case .stream: break
+        }
     }
 
     /// Another stream was heard in between: those who hear both under one SSRC go on behind it.
-    func resettle() { secure?.resettle() }
+    func resettle() {
+        secure?.resettle()
+        streams?.resettle()
+    }
 
     /// A packet went by that nobody here hears: late comers' counts start behind it.
     func pass(_ octets: Int) {
@@ -90,14 +133,19 @@ final class FanOut {
 
     /// Sends a packet to everybody but its talker.
     /// - Parameter between: called between batches, while more is to be sent.
-    func send(_ packet: Packet, on socket: Int32, between: () -> Void) {
+    func send(_ packet: Packet, between: () -> Void) {
         guard packet.payload.count <= FanOut.payloadMaximum, packet.payload.count > 0 else { return }
         pass(packet.payload.count)
         isSending = true
+        let socket = outlet.socket.descriptor
         plain.send(packet, on: socket, counts: &counts, between: between)
         if let secure, secure.count > 0 {
             if plain.count > 0 { between() }
             secure.send(packet, on: socket, counts: &counts, between: between)
+        }
+        if let streams, streams.count > 0 {
+            if plain.count + (secure?.count ?? 0) > 0 { between() }
+            streams.send(packet, counts: &counts, between: between)
         }
         isSending = false
         guard !leaving.isEmpty else { return }

@@ -21,7 +21,7 @@ extension MediaWorker {
         let gid = identity.gid
         let machine = RoomStateMachine(identity, rules: settings.rules, emergencies: emergencies)
         let main = newStream()
-        let branch = Branch(gid: gid, home: index, main: BranchStream(ssrc: main.ssrc, family: socket.family, arena: arena))
+        let branch = Branch(gid: gid, home: index, main: BranchStream(ssrc: main.ssrc, outlet))
         let room = RoomHost(machine, epoch: epoch, main: main, branch: branch, workers: addresses.count)
         if identity.mode == .open { room.mix = OpenMix() }
         rooms[gid] = room

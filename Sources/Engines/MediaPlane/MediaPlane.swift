@@ -8,7 +8,8 @@ import Telemetry
 
 /// How the media plane listens and limits.
 public struct MediaSettings: Sendable {
-    /// Where the first worker's UDP port is bound; the others take the ports behind it, or any where this one is 0.
+    /// Where the first worker's UDP port is bound, and its TCP port with the same number; the others take the ports behind it, or any where
+    /// this one is 0.
     public var listen: SocketAddress
     /// How many workers there are, each with a thread and a UDP port of its own; 1…64.
     public var workers = MediaSettings.processors
@@ -16,6 +17,8 @@ public struct MediaSettings: Sendable {
     public var shareFrom = 200
     /// The address that devices are told; nil: the bound one.
     public var announcedIP: String?
+    /// Whether WebRTC peers may come over TCP.
+    public var tcp = true
     /// SO_RCVBUF and SO_SNDBUF, bytes.
     public var socketBufferBytes = 4 << 20
     /// Packets per second that a participant may send.
@@ -42,6 +45,8 @@ public struct MediaSettings: Sendable {
 public final class MediaPlane: Sendable {
     /// Where devices send their media, by worker.
     public let addresses: [SocketAddress]
+    /// Whether each of them takes WebRTC peers over TCP too.
+    public let isOnTCP: Bool
     /// Our certificate's, as in an SDP: `sha-256 AA:BB:…`.
     public let fingerprint: String
     /// The way in.
@@ -53,31 +58,49 @@ public final class MediaPlane: Sendable {
     /// - Throws: `SocketError` where a port can't be had.
     public init(_ settings: MediaSettings, mail: PlaneMail, output: any MediaPlaneOutput, rings: [RecorderRing], metrics: Metrics) throws {
         precondition(rings.count == mail.mailboxes.count, "a recorder's ring for each worker")
-        var sockets: [UDPSocket] = []
+        let counters = PlaneCounters(metrics)
+        var outlets: [Outlet] = []
         var addresses: [SocketAddress] = []
         for index in 0..<mail.mailboxes.count {
-            let socket = try UDPSocket(settings.listen.withPort(behind: index), bufferBytes: settings.socketBufferBytes)
-            guard let address = SocketAddress(ip: settings.announcedIP ?? settings.listen.ip, port: socket.port) else {
+            let outlet = try Self.outlet(settings, settings.listen.withPort(behind: index), counters)
+            guard let address = SocketAddress(ip: settings.announcedIP ?? settings.listen.ip, port: outlet.socket.port) else {
                 throw SocketError("media.announced_ip \(settings.announcedIP ?? "") is not an IP address")
             }
-            sockets.append(socket)
+            outlets.append(outlet)
             addresses.append(address)
         }
-        let arenas = try sockets.map { _ in try SecureFanOut.Arena() }
         let identity = try DTLSIdentity()
         fingerprint = identity.fingerprint.description
-        let counters = PlaneCounters(metrics)
-        let links = BranchRings(workers: sockets.count)
+        isOnTCP = settings.tcp
+        let links = BranchRings(workers: outlets.count)
         self.addresses = addresses
         self.mail = mail
         let known = addresses
-        threads = sockets.enumerated().map { index, socket in
+        threads = outlets.enumerated().map { index, outlet in
             let parts = WorkerParts(
-                index: index, socket: socket, arena: arenas[index], identity: identity, settings: settings, addresses: known, mail: mail,
-                links: links, output: output,
+                index: index, outlet: outlet, identity: identity, settings: settings, addresses: known, mail: mail, links: links,
+                output: output,
                 ring: rings[index], counters: counters)
             return ServiceThread(name: "media-\(index)") { MediaWorker(parts).run() }
         }
+    }
+
+    /// A worker's ports. Where the kernel gives the number, TCP may not have it free: then another is tried.
+    private static func outlet(_ settings: MediaSettings, _ address: SocketAddress, _ counters: PlaneCounters) throws -> Outlet {
+        for attempt in 1... {
+            let socket = try UDPSocket(address, bufferBytes: settings.socketBufferBytes)
+            let arena = try SecureFanOut.Arena()
+            guard settings.tcp else { return Outlet(socket: socket, arena: arena, streams: nil) }
+            do throws(SocketError) {
+                let streams = try StreamPort(address.withNumber(socket.port)) { counters.backlogFull.increment() }
+                return Outlet(socket: socket, arena: arena, streams: streams)
+            } catch {
+                guard address.port == 0, error.isInUse, attempt < 16 else {
+                    throw SocketError("\(error) (media.tcp: false does without)")
+                }
+            }
+        }
+        throw SocketError("UDP and TCP \(address): no port is free for both")
     }
 
     /// Hands an input to its worker; what is posted for one group is taken in order.
@@ -91,11 +114,10 @@ public final class MediaPlane: Sendable {
 }
 
 /// What a worker's thread takes over when it starts.
-/// `@unchecked`: the socket and the arena are made here and used on that thread only.
+/// `@unchecked`: the sockets and the arena are made here and used on that thread only.
 struct WorkerParts: @unchecked Sendable {
     let index: Int
-    let socket: UDPSocket
-    let arena: SecureFanOut.Arena
+    let outlet: Outlet
     let identity: DTLSIdentity
     let settings: MediaSettings
     let addresses: [SocketAddress]
@@ -118,6 +140,7 @@ struct PlaneCounters: Sendable {
     let forged: Counter
     let late: Counter
     let behind: Counter
+    let backlogFull: Counter
     let recorderFull: Counter
     let rooms: Gauge
     let participants: Gauge
@@ -136,6 +159,8 @@ struct PlaneCounters: Sendable {
         forged = dropped("not_authentic")
         late = dropped("late")
         behind = dropped("worker_behind")
+        backlogFull = metrics.counter(
+            "media_tcp_frames_dropped_total", help: "Datagrams for peers on TCP that were dropped, the oldest first: the peer is too slow")
         recorderFull = metrics.counter("media_recorder_full_total", help: "Packets that were forwarded but not recorded: the ring was full")
         rooms = metrics.gauge("media_rooms", help: "Rooms on this node")
         participants = metrics.gauge("media_participants", help: "Participants on this node")

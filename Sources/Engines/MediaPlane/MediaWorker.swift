@@ -11,8 +11,8 @@ import Talk
 /// The loop that owns a UDP port, the rooms at home here, and the branches of rooms at home elsewhere. Made and used on one thread.
 final class MediaWorker {
     let index: Int
-    let socket: UDPSocket
-    let arena: SecureFanOut.Arena
+    let outlet: Outlet
+    private var socket: UDPSocket { outlet.socket }
     let settings: MediaSettings
     let addresses: [SocketAddress]
     let output: any MediaPlaneOutput
@@ -46,8 +46,8 @@ final class MediaWorker {
     var latches: [String: Transport] = [:]
     /// Those with a WebRTC peer.
     var peers: [ObjectIdentifier: Transport] = [:]
-    /// Those of them whose DTLS handshake is under way.
-    var handshakes: [ObjectIdentifier: Transport] = [:]
+    /// Those of them with something to do within a second: a handshake is under way.
+    var soonDue: [ObjectIdentifier: Transport] = [:]
     /// When all peers are looked at, for those that are gone.
     var peersAt: MonotonicNs = 0
     let identity: DTLSIdentity
@@ -63,6 +63,7 @@ final class MediaWorker {
     private static let mailToken: UInt32 = 1
     private static let mediaToken: UInt32 = 2
     private static let bellToken: UInt32 = 3
+    private static let streamToken: UInt32 = 4
 
     /// A request for a room that is being restored.
     struct ParkedRequest {
@@ -74,7 +75,7 @@ final class MediaWorker {
     }
 
     init(_ parts: WorkerParts) {
-        (index, socket, arena) = (parts.index, parts.socket, parts.arena)
+        (index, outlet) = (parts.index, parts.outlet)
         (settings, addresses) = (parts.settings, parts.addresses)
         (output, ring, counters) = (parts.output, parts.ring, parts.counters)
         identity = parts.identity
@@ -90,19 +91,22 @@ final class MediaWorker {
         poller.watch(mailbox.descriptor, token: MediaWorker.mailToken)
         poller.watch(socket.descriptor, token: MediaWorker.mediaToken)
         poller.watch(bell.descriptor, token: MediaWorker.bellToken)
+        if let streams = outlet.streams { poller.watch(streams.descriptor, token: MediaWorker.streamToken) }
         while !isStopping {
             let now = Clocks.monotonicNs()
-            var (media, mail) = (false, false)
+            var (media, streams, mail) = (false, false, false)
             poller.wait(until: nextDeadline(now), now: now) { token in
                 switch token {
                 case MediaWorker.mailToken: mail = true
                 case MediaWorker.bellToken: bell.quieten()
+                case MediaWorker.streamToken: streams = true
                 default: media = true
                 }
             }
             // Media first: a release must not overtake the last packets of its talk. What opened a talk was said before its first packet
             // was sent, and so is known by now.
             if media { receive() }
+            if streams { receiveStreams() }
             if mail { drain() }
             drainRings()
             tick()
@@ -175,13 +179,30 @@ final class MediaWorker {
         }
     }
 
+    /// As `receive`, from the TCP connections.
+    private func receiveStreams() {
+        drainRings()
+        outlet.streams?.work(at: Clocks.monotonicNs()) { from, datagram in
+            counters.received.increment()
+            self.datagram(datagram, from: from)
+        }
+        forgetClosed()
+    }
+
+    /// Who was on a connection that is gone hears nothing until another check comes.
+    private func forgetClosed() {
+        for address in outlet.streams?.takeClosed() ?? [] {
+            if let transport = sources[address] { release(address, of: transport) }
+        }
+    }
+
     // MARK: Time
 
     private func nextDeadline(_ now: MonotonicNs) -> MonotonicNs? {
         if active.isEmpty { secondAt = nil } else if secondAt == nil { secondAt = now + 1_000_000_000 }
         if mixing.isEmpty { mixAt = nil } else if mixAt == nil { mixAt = now + RoomMixer.tickNs }
         var earliest = timers.earliest
-        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline(now)] {
+        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline(now), outlet.streams?.deadline] {
             if let time { earliest = min(earliest ?? time, time) }
         }
         return earliest
@@ -205,7 +226,9 @@ final class MediaWorker {
             secondAt = time + 1_000_000_000
             second(moment)
         }
-        if !peers.isEmpty { tickPeers(moment.monotonic) }
+        if let time = peerDeadline(moment.monotonic), time <= moment.monotonic { tickPeers(moment.monotonic) }
+        outlet.streams?.tick(at: moment.monotonic)
+        forgetClosed()
         while let first = parked.first, first.deadline <= moment.monotonic {
             parked.removeFirst()
             let refusal = Refusal(.notReady, "room \(first.gid) is not ready on this node yet: try again")

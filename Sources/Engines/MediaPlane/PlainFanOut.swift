@@ -68,7 +68,7 @@ final class PlainFanOut {
         isSending = true
         defer { isSending = false }
         let end = table.count
-        let own = packet.talker?.isSecure == false ? packet.talker?.index ?? end : end
+        let own = packet.talker?.carrier == .plain ? packet.talker?.index ?? end : end
         if packet.dualOnly {
             for index in 0..<end where index != own && table.listeners[index].dual {
                 table.transmit(index, index + 1, on: socket, more: false, counts: &counts, between: between)

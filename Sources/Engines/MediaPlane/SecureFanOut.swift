@@ -8,10 +8,10 @@ import SecureRTP
 final class SecureFanOut {
     /// Where a batch's copies are made; one for each worker, as only one batch is on its way at a time.
     final class Arena {
-        fileprivate static let slotSize = 2_048
-        fileprivate let bytes: UnsafeMutableRawPointer
+        static let slotSize = 2_048
+        let bytes: UnsafeMutableRawPointer
         fileprivate let vectors: UnsafeMutablePointer<iovec>
-        fileprivate let cipher: SRTPBatch
+        let cipher: SRTPBatch
 
         /// - Throws: `SRTPError` where memory is out.
         init() throws {
@@ -84,7 +84,7 @@ final class SecureFanOut {
 
     func send(_ packet: FanOut.Packet, on socket: Int32, counts: inout SendCounts, between: () -> Void) {
         let end = table.count
-        let own = packet.talker?.isSecure == true ? packet.talker?.index ?? end : end
+        let own = packet.talker?.carrier == .secure ? packet.talker?.index ?? end : end
         var start = 0
         while start < end {
             let stop = min(start + ListenerTable.batch, end)
@@ -122,16 +122,9 @@ final class SecureFanOut {
         }
     }
 
-    /// A listener's first packet of a stream. One that heard the stream before goes on behind what it heard last, for its peer still has
-    /// that roll-over counter; else the numbering begins below 2^15, so that a lost first packet does not make the peer guess a wrong one
-    /// (RFC 3711 §3.3.1).
     private func settle(_ index: Int, _ packet: FanOut.Packet) {
         let listener = table.listeners[index]
-        if let last = listener.sender?.lastSequence(ssrc: listener.ssrc ?? packet.ssrc) {
-            listener.sequenceOffset = packet.place.sequence &- last &- 1
-        } else if packet.place.sequence &- listener.sequenceOffset >= 0x8000 {
-            listener.sequenceOffset &+= 0x8000
-        }
+        listener.settle(packet)
         entries[index].sequenceOffset = listener.sequenceOffset
         entries[index].isFresh = false
     }

@@ -1,13 +1,16 @@
 import CLinux
 import Glibc
+import PeerSession
 
-/// An IPv4 or IPv6 address and port: what a participant is found by.
-public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
+/// An IPv4 or IPv6 address and port, over UDP or on a TCP connection: what a participant is found by.
+public struct SocketAddress: PeerAddress, CustomStringConvertible {
     // IPv4 as ::ffff:a.b.c.d, so that one key serves both families.
     private let high: UInt64
     private let low: UInt64
     /// The port.
     public let port: UInt16
+    /// The other end of a TCP connection.
+    let isTCP: Bool
     private static let mapped: UInt64 = 0xFFFF_0000_0000
 
     /// Reads an address in dotted or colon form.
@@ -24,12 +27,27 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         self.init(high: UInt64(bigEndian: halves.0), low: UInt64(bigEndian: halves.1), port: port)
     }
 
-    private init(high: UInt64, low: UInt64, port: UInt16) { (self.high, self.low, self.port) = (high, low, port) }
+    private init(high: UInt64, low: UInt64, port: UInt16, isTCP: Bool = false) {
+        (self.high, self.low, self.port, self.isTCP) = (high, low, port, isTCP)
+    }
+
+    /// The same on a TCP connection.
+    var overTCP: SocketAddress { SocketAddress(high: high, low: low, port: port, isTCP: true) }
+
+    /// The carrier, which all but a few share, costs nothing here.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(high)
+        hasher.combine(low)
+        hasher.combine(port)
+    }
 
     /// The same address with the port `index` behind this one; with port 0 as it is.
     func withPort(behind index: Int) -> SocketAddress {
         SocketAddress(high: high, low: low, port: port == 0 ? 0 : port &+ UInt16(truncatingIfNeeded: index))
     }
+
+    /// The same address with another port.
+    func withNumber(_ port: UInt16) -> SocketAddress { SocketAddress(high: high, low: low, port: port) }
 
     /// Reads what recvmmsg(2) wrote.
     init?(_ raw: UnsafeRawPointer) {
@@ -73,7 +91,7 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The address's bytes in network order: 4 or 16.
-    var bytes: [UInt8] {
+    public var bytes: [UInt8] {
         let all = [high, low].flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (56 - 8 * UInt64($0))) } }
         return isIPv4 ? Array(all.suffix(4)) : all
     }
@@ -87,7 +105,7 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// As people write it.
-    public var description: String { isIPv4 ? "\(ip):\(port)" : "[\(ip)]:\(port)" }
+    public var description: String { (isIPv4 ? "\(ip):\(port)" : "[\(ip)]:\(port)") + (isTCP ? "/tcp" : "") }
 
     /// Whether media may never be sent there: unspecified, multicast or broadcast.
     var isUnusable: Bool {

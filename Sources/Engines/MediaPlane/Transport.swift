@@ -1,4 +1,7 @@
+import DTLS
 import Floor
+import ICE
+import PeerSession
 import RTP
 import Room
 import SecureRTP
@@ -11,6 +14,8 @@ final class Listener {
     let dual: Bool
     /// Where it stands in the fan-out; nil: it gets nothing.
     var index: Int?
+    /// In which part of the fan-out that is.
+    var carrier = Carrier.plain
     var variant: PlainFanOut.Variant?
     /// Protects what it hears; nil: it hears plain RTP.
     let sender: SRTPSender?
@@ -25,7 +30,25 @@ final class Listener {
         (self.payloadType, self.dual, self.sender, self.ssrc) = (payloadType, dual, sender, ssrc)
     }
 
-    var isSecure: Bool { sender != nil }
+    enum Carrier {
+        /// Plain RTP over UDP.
+        case plain
+        /// SRTP over UDP.
+        case secure
+        /// SRTP on a TCP connection.
+        case stream
+    }
+
+    /// Its first packet of a stream. One that heard the stream before goes on behind what it heard last, for its peer still has that roll-over
+    /// counter; else the numbering begins below 2^15, so that a lost first packet does not make the peer guess a wrong one (RFC 3711
+    /// §3.3.1).
+    func settle(_ packet: FanOut.Packet) {
+        if let last = sender?.lastSequence(ssrc: ssrc ?? packet.ssrc) {
+            sequenceOffset = packet.place.sequence &- last &- 1
+        } else if packet.place.sequence &- sequenceOffset >= 0x8000 {
+            sequenceOffset &+= 0x8000
+        }
+    }
 }
 
 /// One participant's media: where it goes and comes from, and what is known of the link. Used by its worker's thread only.
@@ -40,7 +63,8 @@ final class Transport {
     /// All names under which it is found: a restart leaves the older ones.
     private(set) var latchNames: [String]
     /// WebRTC's part of it; nil: it has an address, or latches.
-    private(set) var peer: WebRTCPeer?
+    private(set) var peer: PeerSession<SocketAddress>?
+    private let identity: DTLSIdentity
     /// Where media goes; nil until the participant has shown itself, unless its network is trusted.
     var address: SocketAddress?
     /// Where it said it was, until something came from there.
@@ -74,17 +98,23 @@ final class Transport {
         var arrivalNs: Int64
     }
 
-    init(_ hosting: Hosting, branch: Branch, bucket: TokenBucket) {
+    init(_ hosting: Hosting, branch: Branch, bucket: TokenBucket, identity: DTLSIdentity, at now: Int64) {
         (uid, self.branch, generation, latch) = (hosting.uid, branch, hosting.generation, hosting.latch)
         (media, isSuspended, dual, latchNames) = (hosting.media, hosting.suspended, hosting.dual, [hosting.latch.username])
-        (self.bucket, handshakeBucket) = (bucket, bucket)
+        (self.bucket, handshakeBucket, self.identity) = (bucket, bucket, identity)
         if let keys = hosting.media.srtp {
             sender = try? SRTPSender(keys.local)
             receiver = try? SRTPReceiver(keys.remote)
         }
-        peer = hosting.media.webRTC.map { WebRTCPeer($0, latch: hosting.latch) }
         main = Listener(payloadType: media.payloadType, dual: dual, sender: sender, ssrc: media.ssrc)
         override = Listener(payloadType: media.payloadType, dual: true, sender: sender, ssrc: media.ssrc)
+        if let offer = media.webRTC { peer = newPeer(offer, at: now) }
+    }
+
+    private var credentials: ICECredentials { ICECredentials(ufrag: latch.username, password: latch.password) }
+
+    private func newPeer(_ offer: WebRTCOffer, at now: Int64) -> PeerSession<SocketAddress> {
+        PeerSession(identity, offer.role, fingerprint: offer.fingerprint, local: credentials, remote: offer.credentials, at: now)
     }
 
     /// Whether it may be sent media: a WebRTC peer only once there are keys.
@@ -103,14 +133,14 @@ final class Transport {
 
     /// Another description: an offer of somebody who had none, new ICE credentials, or a new peer altogether. It must be out of the
     /// fan-outs.
-    func describe(_ media: MediaDescription, latch: (username: String, password: String)) {
+    func describe(_ media: MediaDescription, latch: (username: String, password: String), at now: Int64) {
         guard let offer = media.webRTC else { return }
         (self.media, self.latch) = (media, latch)
         if !latchNames.contains(latch.username) { latchNames.append(latch.username) }
-        if let peer, peer.offer.fingerprint == offer.fingerprint {
-            peer.restart(offer, latch: latch)
+        if let peer, peer.fingerprint == offer.fingerprint {
+            peer.restart(local: credentials, remote: offer.credentials, at: now)
         } else {
-            peer = WebRTCPeer(offer, latch: latch)
+            peer = newPeer(offer, at: now)
             (sender, receiver, reception) = (nil, nil, ReceptionStatistics())
         }
         renewListeners()

@@ -20,32 +20,12 @@ final class UDPSocket {
     /// Binds.
     /// - Throws: `SocketError` that names the address and the kernel's reason.
     init(_ address: SocketAddress, bufferBytes: Int) throws(SocketError) {
-        family = address.isIPv4 ? AF_INET : AF_INET6
-        descriptor = socket(family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw SocketError("UDP \(address): \(String(cString: strerror(errno)))") }
+        let bound = try BoundSocket(address, SOCK_DGRAM)
+        (descriptor, family, port) = (bound.descriptor, bound.family, bound.port)
         var size = Int32(clamping: bufferBytes)
         for option in [SO_RCVBUF, SO_SNDBUF] {
             setsockopt(descriptor, SOL_SOCKET, option, &size, socklen_t(MemoryLayout<Int32>.size))
         }
-        var storage = sockaddr_storage()
-        let fd = descriptor
-        let (family, bound) = (self.family, UnsafeMutablePointer<sockaddr_storage>.allocate(capacity: 1))
-        defer { bound.deallocate() }
-        let length = withUnsafeMutableBytes(of: &storage) { raw -> socklen_t in
-            raw.baseAddress.map { address.write(to: $0, family: family) } ?? 0
-        }
-        let code = withUnsafePointer(to: &storage) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(fd, $0, length) }
-        }
-        guard code == 0 else {
-            let reason = String(cString: strerror(errno))
-            close(descriptor)
-            throw SocketError("UDP \(address): \(reason)")
-        }
-        var boundLength = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        bound.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getsockname(fd, $0, &boundLength) }
-        port = SocketAddress(UnsafeRawPointer(bound))?.port ?? address.port
-
         headers = .allocate(capacity: UDPSocket.receiveBatch)
         vectors = .allocate(capacity: UDPSocket.receiveBatch)
         addresses = .allocate(capacity: UDPSocket.receiveBatch)
@@ -91,11 +71,4 @@ final class UDPSocket {
             sendto(descriptor, datagram, datagram.count, Int32(MSG_DONTWAIT), $0, length)
         }
     }
-}
-
-/// A socket that can't be had.
-public struct SocketError: Error, Sendable, CustomStringConvertible {
-    /// The address and the kernel's reason.
-    public let description: String
-    init(_ description: String) { self.description = description }
 }

@@ -57,6 +57,7 @@ public struct MediaConfiguration: Sendable {
             section.reject("port", "\(media.workers) workers need as many ports from \(port) on")
         }
         media.shareFrom = section.int("share_from", default: 200, in: 1...1_000_000)
+        media.tcp = section.bool("tcp", default: true)
         let announced = section.string("announced_ip", default: "")
         media.announcedIP = announced.isEmpty ? nil : announced
         media.socketBufferBytes = section.int("socket_buffer_bytes", default: 4 << 20, in: 65_536...(1 << 30))

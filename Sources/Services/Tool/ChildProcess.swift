@@ -113,14 +113,16 @@ enum FreePort {
     private static let range = 12_000..<32_000
 
     /// A port that nobody has now.
-    static func tcp() -> Int { find(SOCK_STREAM, count: 1) }
-    /// The first of some UDP ports in a row that nobody has now.
-    static func udp(count: Int) -> Int { find(SOCK_DGRAM, count: count) }
+    /// - Parameter taken: ports that are somebody's already, who has not begun.
+    static func tcp(except taken: Range<Int> = 0..<0) -> Int { find([SOCK_STREAM], count: 1, except: taken) }
+    /// The first of some ports in a row that nobody has now, over UDP or TCP.
+    static func both(count: Int) -> Int { find([SOCK_DGRAM, SOCK_STREAM], count: count, except: 0..<0) }
 
-    private static func find(_ type: __socket_type, count: Int) -> Int {
+    private static func find(_ types: [__socket_type], count: Int, except taken: Range<Int>) -> Int {
         for _ in 0..<1_000 {
             let first = Int.random(in: range)
-            if (first..<first + count).allSatisfy({ isFree($0, type) }) { return first }
+            guard !taken.contains(first) else { continue }
+            if (first..<first + count).allSatisfy({ port in types.allSatisfy { isFree(port, $0) } }) { return first }
         }
         return 0
     }

@@ -35,12 +35,19 @@ final class Stack {
         case stop
     }
     private struct Ports {
-        var redis = FreePort.tcp()
-        var janus = FreePort.tcp()
-        var rtp = FreePort.udp(count: 64)
-        var media = FreePort.tcp()
-        var backOffice = FreePort.tcp()
-        var file = FreePort.tcp()
+        // As many as there may be media workers, each with UDP and TCP.
+        var rtp = FreePort.both(count: 64)
+        var redis: Int
+        var janus: Int
+        var media: Int
+        var backOffice: Int
+        var file: Int
+
+        init() {
+            let used = rtp..<rtp + 64
+            func other() -> Int { FreePort.tcp(except: used) }
+            (redis, janus, media, backOffice, file) = (other(), other(), other(), other(), other())
+        }
     }
     private static let services = ["media-service", "bo-server", "file-server"]
 

@@ -26,6 +26,8 @@ struct clinux_mmsghdr {
 int clinux_sendmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int count, int flags);
 /// recvmmsg(2) without a timeout: GNU extension.
 int clinux_recvmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int count, int flags);
+/// accept4(2), nonblocking and closed on exec: GNU extension.
+int clinux_accept(int socket, struct sockaddr *address, socklen_t *length);
 /// pthread_setname_np(3) for the calling thread: GNU extension.
 void clinux_name_thread(const char *name);
 /// fork(2) and execve(2), which Swift can't call one after the other: the child gets its own process group and dies with the

@@ -1,0 +1,163 @@
+import Crypto
+import DTLS
+import ICE
+import STUN
+
+/// A WebRTC peer on its way to keys and as long as it is there: ICE (a lite agent), then DTLS, over whatever carries datagrams. Datagrams
+/// and the time go in, events come out; it knows no socket and reads no clock. After each step the caller does what the events say, and
+/// comes back when `deadline` is there.
+///
+/// For one thread at a time.
+public final class PeerSession<Address: PeerAddress> {
+    /// What a step brings.
+    public typealias Event = PeerEvent<Address>
+
+    private enum State {
+        /// No valid check has come.
+        case waiting
+        /// There is a path; DTLS is under way.
+        case handshake
+        /// There are keys.
+        case up
+        case over
+    }
+
+    /// How long a peer has from its offer to its keys, ns.
+    public static var handshakeNs: Int64 { 30_000_000_000 }
+
+    /// Of the certificate that the peer must show.
+    public let fingerprint: DTLSFingerprint
+    private let identity: DTLSIdentity
+    private let role: DTLSSession.Role
+    private let handshakeEndsAt: Int64
+    private var agent: ICEAgent<Address>
+    /// Made with the first valid check, so that half-open peers cost little.
+    private var dtls: DTLSSession?
+    private var state = State.waiting
+
+    /// A session that waits for the peer's first check.
+    /// - Parameters:
+    ///   - identity: our certificate.
+    ///   - role: which part of the DTLS handshake is ours (RFC 5763 §5).
+    ///   - now: monotonic, ns from 0; so in all steps.
+    public init(
+        _ identity: DTLSIdentity, _ role: DTLSSession.Role, fingerprint: DTLSFingerprint, local: ICECredentials, remote: ICECredentials,
+        at now: Int64
+    ) {
+        (self.identity, self.role, self.fingerprint) = (identity, role, fingerprint)
+        agent = ICEAgent(local: local, remote: remote, now: now)
+        handshakeEndsAt = now + Self.handshakeNs
+    }
+
+    /// Where media goes; nil: there is no path.
+    public var selected: Address? { agent.selected }
+
+    /// When `tick` has something to do, ns; nil: the session is over.
+    public var deadline: Int64? {
+        switch state {
+        case .waiting: handshakeEndsAt
+        case .handshake: min(handshakeEndsAt, dtls?.deadline ?? handshakeEndsAt)
+        case .up: agent.expiresAt
+        case .over: nil
+        }
+    }
+
+    // MARK: Datagrams
+
+    /// Takes a datagram of any kind; which one it is, its first byte tells (RFC 7983 §7). DTLS and media count only on the selected path:
+    /// from elsewhere nothing is believed but a check.
+    /// - Returns: `.media` alone where it is media; nothing where it is garbage, or comes too late or too early.
+    public func receive(_ datagram: UnsafeRawBufferPointer, from source: Address, at now: Int64) -> [Event] {
+        guard let first = datagram.first else { return [] }
+        switch first {
+        case 0...3: return STUNMessage(datagram.bindMemory(to: UInt8.self).span).map { receive($0, from: source, at: now) } ?? []
+        case 20...63:
+            guard state != .over, source == agent.selected, let dtls else { return [] }
+            return advance(dtls.receive(datagram, at: now))
+        case 128...191: return state == .up && source == agent.selected ? [.media] : []
+        default: return []
+        }
+    }
+
+    /// Takes a STUN message that was read already. The peer's own brings `.proved`; all others at most an answer.
+    public func receive(_ message: STUNMessage, from source: Address, at now: Int64) -> [Event] {
+        guard state != .over else { return [] }
+        let outcome = agent.handle(
+            message, from: source, address: source.bytes, port: source.port, now: now, hmac: { Digests.hmacSHA1(key: $0, $1) })
+        var events: [Event] = []
+        if let response = outcome.response { events.append(.send(response, to: source)) }
+        guard outcome.isValid else { return events }
+        events.append(.proved(source))
+        if let selected = outcome.selected { events.append(.selected(selected)) }
+        if state == .waiting { events += begin(at: now) }
+        return events
+    }
+
+    private func begin(at now: Int64) -> [Event] {
+        do throws(DTLSError) {
+            let dtls = try DTLSSession(identity, role, fingerprint: fingerprint)
+            (self.dtls, state) = (dtls, .handshake)
+            return advance(dtls.start(at: now))
+        } catch {
+            return end(.refused(error.description))
+        }
+    }
+
+    /// What DTLS has to send goes on the selected path; then what it has to tell.
+    private func advance(_ event: DTLSSession.Event) -> [Event] {
+        let events = outgoing()
+        switch event {
+        case .none: return events
+        case .connected(let keys):
+            state = .up
+            return events + [.keys(keys)]
+        case .closed: return events + end(.goodbye)
+        case .failed(let reason): return events + end(.refused(reason))
+        }
+    }
+
+    private func outgoing() -> [Event] {
+        guard let dtls else { return [] }
+        let datagrams = dtls.takeOutgoing()
+        // Without a path what would go is lost, and goes again with the next retransmission.
+        guard let selected = agent.selected else { return [] }
+        return datagrams.map { .send($0, to: selected) }
+    }
+
+    // MARK: Time, and what the signalling says
+
+    /// Does what is due.
+    public func tick(at now: Int64) -> [Event] {
+        switch state {
+        case .waiting: return now >= handshakeEndsAt ? end(.neverChecked) : []
+        case .handshake:
+            if now >= handshakeEndsAt { return end(.handshakeTooLong) }
+            return dtls.map { advance($0.tick(at: now)) } ?? []
+        case .up: return now >= agent.expiresAt ? end(.consentExpired) : []
+        case .over: return []
+        }
+    }
+
+    /// The same peer with new ICE credentials: DTLS and the keys stay (RFC 8445 §9). The same credentials again change nothing.
+    public func restart(local: ICECredentials, remote: ICECredentials, at now: Int64) {
+        guard local != agent.local || remote != agent.remote else { return }
+        agent.restart(local: local, remote: remote, now: now)
+    }
+
+    /// What carried a path is gone (a TCP connection): the next valid check selects its own, nominated or not.
+    public func lose(_ path: Address) { agent.lose(path) }
+
+    /// Ends the session from our side.
+    /// - Returns: the goodbye, where there is somebody to hear it.
+    public func close() -> [Event] {
+        guard state != .over else { return [] }
+        dtls?.close()
+        state = .over
+        return outgoing()
+    }
+
+    private func end(_ ending: PeerEnding) -> [Event] {
+        state = .over
+        return [.over(ending)]
+    }
+}
