@@ -1,7 +1,7 @@
 // The limit that the fan-out is held against: one packet to N loopback sockets by sendmmsg(2), and nothing else.
 // usage: bare_sendmmsg loop COUNT RATE < ports    COUNT packets by its own clock: what sending alone costs
 //        bare_sendmmsg relay COUNT < ports        prints its port; passes COUNT packets on as they come (it gives up after 3 s of silence)
-// Ports are one a line. Prints the packets sent and the CPU seconds used for it.
+// Ports of 127.0.0.1, or address:port, are one a line. Prints the packets sent and the CPU seconds used for it.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -71,9 +71,13 @@ static void relay(int fd, int ticks) {
 
 int main(int argc, char **argv) {
     if (argc < 3 || (!strcmp(argv[1], "loop") && argc < 4)) { fprintf(stderr, "usage: bare_sendmmsg loop COUNT RATE | relay COUNT\n"); return 2; }
-    int port, fd = socket(AF_INET, SOCK_DGRAM, 0), size = 4 << 20;
-    while (count < MAXIMUM && scanf("%d", &port) == 1) {
-        addresses[count] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char where[64];
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), size = 4 << 20;
+    while (count < MAXIMUM && scanf("%63s", where) == 1) {
+        char *colon = strchr(where, ':');
+        if (colon) *colon = 0;
+        addresses[count] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(colon ? colon + 1 : where)),
+            .sin_addr.s_addr = colon ? inet_addr(where) : htonl(INADDR_LOOPBACK)};
         messages[count].msg_hdr = (struct msghdr){&addresses[count], sizeof addresses[count], &vector, 1, 0, 0, 0};
         count++;
     }

@@ -1,6 +1,6 @@
 """What the benchmarks share: C programs built as they are needed, processes that end with the run, CPU by thread, a quick WebSocket client,
 rows of a table."""
-import atexit, base64, json, os, pathlib, random, re, signal, socket, statistics, struct, subprocess, sys, tempfile, time, urllib.parse, urllib.request
+import atexit, base64, json, os, pathlib, random, re, shutil, signal, socket, statistics, struct, subprocess, sys, tempfile, time, urllib.parse, urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HERE = ROOT / "Benchmarks"
@@ -10,6 +10,8 @@ from harness import Stack, wait_for  # noqa: E402
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="talkburst-bench-"))
 KAFKA = pathlib.Path(os.environ.get("KAFKA_HOME") or ROOT.parent / "shared/kafka") / "start"
 running = []
+# Registered first, so that it comes last: when all that writes there has ended.
+atexit.register(shutil.rmtree, WORK, True)
 
 
 # MARK: Programs

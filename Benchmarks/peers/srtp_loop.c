@@ -1,6 +1,6 @@
 // The limit that protected listeners are held against: one packet, sealed for each of N listeners with a key of its own (AEAD_AES_128_GCM, RFC
 // 7714), by intel-ipsec-mb, into a batch that sendmmsg(2) sends; and nothing else.
-// usage: srtp_loop COUNT RATE < ports    COUNT packets by its own clock; prints the packets sent and the CPU seconds used for it
+// usage: srtp_loop COUNT RATE < ports (of 127.0.0.1, or address:port)    COUNT packets by its own clock; prints the packets sent and the CPU seconds used for it
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <intel-ipsec-mb.h>
@@ -32,16 +32,20 @@ int main(int argc, char **argv) {
     static struct mmsghdr messages[BATCH];
     static struct iovec vectors[BATCH];
     struct listener *listeners = aligned_alloc(64, sizeof *listeners * MAXIMUM);
-    int count = 0, port, rate = atoi(argv[2]), size = 4 << 20, fd = socket(AF_INET, SOCK_DGRAM, 0);
+    char where[64];
+    int count = 0, rate = atoi(argv[2]), size = 4 << 20, fd = socket(AF_INET, SOCK_DGRAM, 0);
     IMB_MGR *manager = alloc_mb_mgr(0);
     IMB_ARCH arch;
     init_mb_mgr_auto(manager, &arch);
-    while (count < MAXIMUM && scanf("%d", &port) == 1) {
+    while (count < MAXIMUM && scanf("%63s", where) == 1) {
+        char *colon = strchr(where, ':');
+        if (colon) *colon = 0;
         struct listener *one = &listeners[count++];
         uint8_t key[16];
         if (getrandom(key, sizeof key, 0) < 0 || getrandom(one->salt, sizeof one->salt, 0) < 0) return 1;
         IMB_AES128_GCM_PRE(manager, key, &one->key);
-        one->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        one->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(colon ? colon + 1 : where)),
+            .sin_addr.s_addr = colon ? inet_addr(where) : htonl(INADDR_LOOPBACK)};
     }
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     struct gcm_context_data context;

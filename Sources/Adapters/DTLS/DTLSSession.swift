@@ -99,7 +99,7 @@ public final class DTLSSession {
         // A time of 0 is no time to OpenSSL.
         cclock_tell(max(0, now) + 1_000_000_000)
         defer { cclock_forget() }
-        let event = body()
+        let event = withBuffers(body)
         var left = timeval()
         if isConnected || isOver || SSL_ctrl(ssl, DTLS_CTRL_GET_TIMEOUT, 0, &left) != 1 {
             deadline = nil
@@ -113,7 +113,16 @@ public final class DTLSSession {
     public func close() {
         guard isConnected, !isOver else { return }
         isOver = true
-        SSL_shutdown(ssl)
+        withBuffers { SSL_shutdown(ssl) }
+    }
+
+    /// After the handshake hardly a record comes: OpenSSL's two buffers of 16 KiB are there only while it works on one. It makes the one
+    /// for reading by itself, but takes the one for writing for granted.
+    @discardableResult
+    private func withBuffers<Result>(_ body: () -> Result) -> Result {
+        if isConnected { SSL_alloc_buffers(ssl) }
+        defer { if isConnected { SSL_free_buffers(ssl) } }
+        return body()
     }
 
     private func proceed() -> Event {
