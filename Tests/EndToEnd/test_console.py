@@ -1,5 +1,5 @@
 """The console in a real Chromium with fake audio: it creates a group, monitors it, talks by key and button, and tells what the floor says."""
-import pathlib, subprocess, time
+import pathlib, subprocess, threading, time
 
 import pytest
 import requests
@@ -193,3 +193,120 @@ def test_the_last_talk_is_played_again(page, stack, bus, speech):
     page.wait(lambda: page.find("#replay-last").click() or page.text("#replay-now"), "the replay", 20)
     page.shot("replay")
     radio.close()
+
+
+# What reaches the output of a group's strip, as the square root of the mean square over some time.
+HEARD = """
+const [gid, ms, done] = arguments;
+import('/mixer.js').then((mixer) => {
+  const tap = mixer.analyser(), buffer = new Float32Array(1024), end = performance.now() + ms;
+  mixer.strip(gid).volume.connect(tap);
+  let sum = 0, count = 0;
+  const timer = setInterval(() => {
+    tap.getFloatTimeDomainData(buffer);
+    for (const value of buffer) sum += value * value;
+    count += buffer.length;
+    if (performance.now() < end) return;
+    clearInterval(timer);
+    mixer.strip(gid).volume.disconnect(tap);
+    done(Math.sqrt(sum / count));
+  }, 15);
+});
+"""
+
+
+def test_groups_have_volumes_and_a_priority_group_ducks_the_others(page, stack, speech):
+    gids = [page.create(name, members="3,4") for name in ("Console seven", "Console eight")]
+    for gid in gids:
+        page.monitor(gid)
+    radios = [Device(stack, gid, uid) for gid, uid in zip(gids, (3, 4))]
+    voiced = [p for p in speech if len(p) > 10]
+    # The same words each time, so that levels can be compared.
+    talks = [threading.Thread(target=radio.talk, args=(voiced[:50] * count,)) for radio, count in zip(radios, (4, 14))]
+    strip = lambda index: page.find(f"#strips [data-gid='{gids[index]}']")
+
+    def heard(index, ms=1000):
+        return page.driver.execute_async_script(HEARD, gids[index], ms)
+    assert radios[1].floor("request")["state"] == "granted"
+    talks[1].start()
+    page.wait(lambda: (page.channel(gids[1], "talker") or {}).get("uid") == 4, "who talks", 5)
+    alone = heard(1)
+    assert alone > 0.01, "the group is heard"
+    strip(0).find_element(By.CSS_SELECTOR, "button.flag").click()
+    assert radios[0].floor("request")["state"] == "granted"
+    talks[0].start()
+    page.wait(lambda: "ducked" in strip(1).get_attribute("class"), "the other group ducked", 5)
+    assert "ducked" not in strip(0).get_attribute("class")
+    time.sleep(0.3)
+    beside = heard(1)
+    assert beside < alone / 3, "it steps back"
+    assert heard(0) > beside, "the priority group is on top"
+    page.shot("ducked")
+    talks[0].join()
+    radios[0].floor("release")
+    page.wait(lambda: "ducked" not in strip(1).get_attribute("class"), "the other group back", 5)
+    time.sleep(0.3)
+    assert heard(1) > alone / 2
+    page.driver.execute_script(
+        "const slider = arguments[0]; slider.value = 0; slider.dispatchEvent(new Event('input'))", strip(1).find_element(By.CSS_SELECTOR, "input[type=range]"))
+    time.sleep(0.3)
+    assert heard(1, 500) < alone / 50, "a volume of nothing is silence"
+    talks[1].join()
+    for radio in radios:
+        radio.close()
+
+
+# Notes when the floor's answers come, when the button shows them, when a tone begins, and when the browser paints.
+WATCH = """
+window.seen = { news: [], shown: [], tones: [], frames: [] };
+const seen = window.seen, Original = window.WebSocket;
+window.WebSocket = class extends Original {
+  constructor(...words) {
+    super(...words);
+    this.addEventListener("message", (event) => {
+      const state = /"state":"(granted|queued|revoked|denied|idle)"/.exec(event.data);
+      if (state) seen.news.push([performance.now(), state[1]]);
+    });
+  }
+};
+const start = OscillatorNode.prototype.start;
+OscillatorNode.prototype.start = function (...words) {
+  seen.tones.push(performance.now());
+  return start.apply(this, words);
+};
+const frame = () => { seen.frames.push(performance.now()); requestAnimationFrame(frame); };
+requestAnimationFrame(frame);
+addEventListener("DOMContentLoaded", () => {
+  new MutationObserver(() => seen.shown.push([performance.now(), document.getElementById("talk").dataset.state]))
+    .observe(document.getElementById("talk"), { attributes: true, attributeFilter: ["data-state"] });
+});
+"""
+
+
+def test_what_the_floor_says_is_seen_and_heard_within_one_frame(browser, page, stack, bus):
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+    try:
+        page.driver.get(stack.address["bo"] + "/")
+        page.language("en")
+        gid = page.create("Console nine", members="3", owner="9")
+        page.monitor(gid)
+        owner = Device(stack, gid, 9)
+        page.find("#detail").click()
+        page.keys().key_down(Keys.SPACE).perform()
+        page.wait(lambda: page.channel(gid, "mine") == "granted", "the grant")
+        time.sleep(1)
+        assert owner.floor("request")["state"] == "granted"
+        page.wait(lambda: page.channel(gid, "mine") == "revoked", "the cut-off")
+        page.keys().key_up(Keys.SPACE).perform()
+        seen = page.driver.execute_script("return window.seen")
+        for news in ("granted", "revoked"):
+            came = next(at for at, state in seen["news"] if state == news)
+            drawn = next((at for at, _ in seen["shown"] if at >= came), None)
+            tone = next((at for at in seen["tones"] if at >= came), None)
+            assert drawn and tone, (news, seen["news"], seen["shown"], seen["tones"][-5:])
+            for what, at in (("colour", drawn), ("sound", tone)):
+                between = [f for f in seen["frames"] if came < f < at]
+                assert len(between) <= 1, f"{news}: {what} {at - came:.1f} ms later, {len(between)} frames between"
+        owner.close()
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)

@@ -43,7 +43,7 @@ extension MediaWorker {
 
     /// Whether somebody may still send, by a rate; else what came is dropped and counted.
     private func isWithin(_ bucket: inout TokenBucket, _ now: Int64) -> Bool {
-        if bucket.take(at: now) { return true }
+        if bucket.take(at: now, rate) { return true }
         counters.overRate.increment()
         return false
     }
@@ -86,7 +86,7 @@ extension MediaWorker {
     private func media(_ header: RTPHeader, _ payload: UnsafeRawBufferPointer, from transport: Transport, _ now: Int64) {
         let branch = transport.branch
         if branch.isOpen {
-            transport.reception.packet(ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, arrivalNs: now)
+            transport.uplink.reception.packet(ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, arrivalNs: now)
             uplink(header, payload, from: transport, now)
             return
         }
@@ -99,7 +99,7 @@ extension MediaWorker {
             }
             return
         }
-        transport.reception.packet(ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, arrivalNs: now)
+        transport.uplink.reception.packet(ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, arrivalNs: now)
         uplink(header, payload, from: transport, now)
     }
 
@@ -181,18 +181,18 @@ extension MediaWorker {
         if branch.override != nil { stream.fanOut.resettle() }
         if active.insert(branch.gid).inserted { branch.activeSeconds = 0 }
         guard let transport = stream.talkerTransport else { return }
-        transport.reception.burst()
-        guard !transport.kept.isEmpty else { return }
+        transport.uplink.reception.burst()
+        guard !transport.uplink.kept.isEmpty else { return }
         // The voice that asked for the floor is heard too.
         if isFanningOut { deferred.append { [self] in sendKept(transport) } } else { sendKept(transport) }
     }
 
     private func sendKept(_ transport: Transport) {
-        let kept = transport.kept
-        transport.kept = []
+        let kept = transport.uplink.kept
+        transport.uplink.kept = []
         for packet in kept {
             packet.payload.withUnsafeBytes { payload in
-                transport.reception.packet(
+                transport.uplink.reception.packet(
                     ssrc: packet.header.ssrc, sequence: packet.header.sequence, timestamp: packet.header.timestamp,
                     arrivalNs: packet.arrivalNs)
                 uplink(packet.header, payload, from: transport, packet.arrivalNs)
@@ -210,8 +210,8 @@ extension MediaWorker {
             listener.baseline.packets &+= stream.fanOut.counts.packets &- stream.countsAtOpening.packets
             listener.baseline.octets &+= stream.fanOut.counts.octets &- stream.countsAtOpening.octets
             stream.fanOut.reform(listener)
-            transport.gate.reset()
-            transport.kept = []
+            transport.uplink.gate.reset()
+            transport.uplink.kept = []
             reportTalker(transport)
         }
         stream.talker = nil
@@ -232,9 +232,9 @@ extension MediaWorker {
     /// Voice of somebody without the floor, in a room where that is a request.
     private func listenForVoice(_ header: RTPHeader, _ payload: UnsafeRawBufferPointer, from transport: Transport, _ now: Int64) {
         guard VoiceGate.isVoice(level: header.level, payloadSize: header.payloadSize) else { return }
-        transport.kept.append(Transport.KeptPacket(header: header, payload: Array(payload), arrivalNs: now))
-        if transport.kept.count > 3 { transport.kept.removeFirst() }
-        if transport.gate.voice(at: now) { report(.voice, about: transport) }
+        transport.uplink.kept.append(Uplink.KeptPacket(header: header, payload: Array(payload), arrivalNs: now))
+        if transport.uplink.kept.count > 3 { transport.uplink.kept.removeFirst() }
+        if transport.uplink.gate.voice(at: now) { report(.voice, about: transport) }
     }
 
     /// Says something about somebody to the room's home.

@@ -13,7 +13,7 @@ extension MediaWorker {
         for packet in packets {
             switch packet {
             case .senderReport(_, let ntp, _, _, _, let blocks):
-                transport.reception.senderReport(ntp: ntp, at: now)
+                transport.uplink.reception.senderReport(ntp: ntp, at: now)
                 take(blocks, of: transport)
             case .receiverReport(_, let blocks): take(blocks, of: transport)
             case .application:
@@ -89,7 +89,7 @@ extension MediaWorker {
     /// A receiver report to who talks, and its quality to the consoles.
     func reportTalker(_ transport: Transport) {
         guard transport.reception.received > 0 else { return }
-        transport.reception.interval()
+        transport.uplink.reception.interval()
         let ssrc = transport.heardSSRC
         if transport.address != nil, let block = transport.reception.block(at: Clocks.monotonicNs()) {
             send(RTCPPacket.receiverReport(ssrc: ssrc, blocks: [block]).encoded + RTCPPacket.cname("talkburst", ssrc: ssrc), to: transport)

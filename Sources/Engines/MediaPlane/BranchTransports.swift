@@ -43,7 +43,7 @@ extension MediaWorker {
                     if let transport = branch.transports[radio] { send(bytes, to: transport) }
                 }
             }
-        case .resetReception(let uid): branch.transports[uid]?.reception = ReceptionStatistics()
+        case .resetReception(let uid): branch.transports[uid]?.uplink.reception = ReceptionStatistics()
         case .close:
             for transport in branch.transports.values { retire(transport) }
             branches[gid] = nil
@@ -62,9 +62,7 @@ extension MediaWorker {
     private func host(_ hosting: Hosting, _ moved: Transport?, in branch: Branch) {
         let transport =
             moved
-            ?? Transport(
-                hosting, branch: branch, bucket: TokenBucket(perSecond: settings.packetsPerSecond, burst: settings.packetBurst),
-                identity: identity, at: Clocks.monotonicNs())
+            ?? Transport(hosting, branch: branch, identity: identity, at: Clocks.monotonicNs())
         if let moved {
             moved.move(to: branch, hosting)
         } else {

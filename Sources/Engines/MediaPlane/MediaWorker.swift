@@ -51,6 +51,8 @@ final class MediaWorker {
     /// When all peers are looked at, for those that are gone.
     var peersAt: MonotonicNs = 0
     let identity: DTLSIdentity
+    /// What one participant may send.
+    let rate: TokenBucket.Rate
     /// Rooms where somebody talks: only these are looked at every second.
     var active: Set<GroupID> = []
     /// A fan-out is under way: what would start another waits in `deferred`.
@@ -79,6 +81,7 @@ final class MediaWorker {
         (settings, addresses) = (parts.settings, parts.addresses)
         (output, ring, counters) = (parts.output, parts.ring, parts.counters)
         identity = parts.identity
+        rate = TokenBucket.Rate(perSecond: parts.settings.packetsPerSecond, burst: parts.settings.packetBurst)
         (map, mailboxes, links) = (parts.mail.map, parts.mail.mailboxes, parts.links)
         mailbox = mailboxes[index]
         bell = links.bell(of: index)

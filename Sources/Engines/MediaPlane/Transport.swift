@@ -76,38 +76,43 @@ final class Transport {
     /// In the main stream's fan-out.
     private(set) var main: Listener
     /// In the override's, where the room has one.
-    private(set) var override: Listener
-    var reception = ReceptionStatistics()
+    var override: Listener {
+        if let overriding { return overriding }
+        let made = Listener(payloadType: media.payloadType, dual: true, sender: sender, ssrc: media.ssrc)
+        overriding = made
+        return made
+    }
+    private var overriding: Listener?
+    /// What came from it; many only ever listen.
+    var uplink: Uplink {
+        if let sending { return sending }
+        let made = Uplink()
+        sending = made
+        return made
+    }
+    private var sending: Uplink?
+    /// How its packets came so far.
+    var reception: ReceptionStatistics { sending?.reception ?? ReceptionStatistics() }
     var remote = RemoteReception()
     /// How much media and RTCP it may send.
-    var bucket: TokenBucket
+    var bucket = TokenBucket()
     /// How many DTLS records.
-    var handshakeBucket: TokenBucket
-    var gate = VoiceGate()
-    var kept: [KeptPacket] = []
+    var handshakeBucket = TokenBucket()
     /// Protects what it hears and unprotects what it sends; nil: plain RTP.
     private(set) var sender: SRTPSender?
     private(set) var receiver: SRTPReceiver?
     /// When the home was last told of media without the floor.
     var strayedAt: Int64 = 0
 
-    /// A packet of the voice that asks for the floor, kept until it is granted.
-    struct KeptPacket {
-        var header: RTPHeader
-        var payload: [UInt8]
-        var arrivalNs: Int64
-    }
-
-    init(_ hosting: Hosting, branch: Branch, bucket: TokenBucket, identity: DTLSIdentity, at now: Int64) {
+    init(_ hosting: Hosting, branch: Branch, identity: DTLSIdentity, at now: Int64) {
         (uid, self.branch, generation, latch) = (hosting.uid, branch, hosting.generation, hosting.latch)
         (media, isSuspended, dual, latchNames) = (hosting.media, hosting.suspended, hosting.dual, [hosting.latch.username])
-        (self.bucket, handshakeBucket, self.identity) = (bucket, bucket, identity)
+        self.identity = identity
         if let keys = hosting.media.srtp {
             sender = try? SRTPSender(keys.local)
             receiver = try? SRTPReceiver(keys.remote)
         }
         main = Listener(payloadType: media.payloadType, dual: dual, sender: sender, ssrc: media.ssrc)
-        override = Listener(payloadType: media.payloadType, dual: true, sender: sender, ssrc: media.ssrc)
         if let offer = media.webRTC { peer = newPeer(offer, at: now) }
     }
 
@@ -127,8 +132,8 @@ final class Transport {
     func move(to branch: Branch, _ hosting: Hosting) {
         (self.branch, generation, isSuspended, dual) = (branch, hosting.generation, hosting.suspended, hosting.dual)
         renewListeners()
-        gate.reset()
-        kept = []
+        sending?.gate.reset()
+        sending?.kept = []
     }
 
     /// Another description: an offer of somebody who had none, new ICE credentials, or a new peer altogether. It must be out of the
@@ -141,7 +146,7 @@ final class Transport {
             peer.restart(local: credentials, remote: offer.credentials, at: now)
         } else {
             peer = newPeer(offer, at: now)
-            (sender, receiver, reception) = (nil, nil, ReceptionStatistics())
+            (sender, receiver, sending) = (nil, nil, nil)
         }
         renewListeners()
     }
@@ -155,33 +160,48 @@ final class Transport {
 
     private func renewListeners() {
         main = Listener(payloadType: media.payloadType, dual: dual, sender: sender, ssrc: media.ssrc)
-        override = Listener(payloadType: media.payloadType, dual: true, sender: sender, ssrc: media.ssrc)
+        overriding = nil
+    }
+}
+
+/// What comes from a participant. Used by its worker's thread only.
+final class Uplink {
+    var reception = ReceptionStatistics()
+    var gate = VoiceGate()
+    var kept: [KeptPacket] = []
+
+    /// A packet of the voice that asks for the floor, kept until it is granted.
+    struct KeptPacket {
+        var header: RTPHeader
+        var payload: [UInt8]
+        var arrivalNs: Int64
     }
 }
 
 /// Lets packets through at a rate, with bursts: a participant who floods is cut to it, and the others do not notice.
 struct TokenBucket {
-    private let perSecond: Int64
-    private let limitNs: Int64
-    private var creditNs: Int64
-    private var lastNs: Int64?
+    /// So many packets per second, and so many at once; the same for all.
+    struct Rate {
+        fileprivate let costNs: Int64
+        fileprivate let limitNs: Int64
 
-    /// - Parameters:
-    ///   - perSecond: packets per second; 1…
-    ///   - burst: packets at once.
-    init(perSecond: Int, burst: Int) {
-        self.perSecond = Int64(max(1, perSecond))
-        limitNs = Int64(max(1, burst)) * 1_000_000_000 / self.perSecond
-        creditNs = limitNs
+        /// - Parameters:
+        ///   - perSecond: packets per second; 1…
+        ///   - burst: packets at once; 1…
+        init(perSecond: Int, burst: Int) {
+            costNs = 1_000_000_000 / Int64(max(1, perSecond))
+            limitNs = Int64(max(1, burst)) * costNs
+        }
     }
+    private var spentNs: Int64 = 0
+    private var lastNs: Int64 = 0
 
     /// Takes one packet; false: drop it.
-    mutating func take(at now: Int64) -> Bool {
-        creditNs = min(limitNs, creditNs + max(0, now - (lastNs ?? now)))
+    mutating func take(at now: Int64, _ rate: Rate) -> Bool {
+        spentNs = max(0, spentNs - max(0, now - lastNs))
         lastNs = now
-        let cost = 1_000_000_000 / perSecond
-        guard creditNs >= cost else { return false }
-        creditNs -= cost
+        guard spentNs + rate.costNs <= rate.limitNs else { return false }
+        spentNs += rate.costNs
         return true
     }
 }

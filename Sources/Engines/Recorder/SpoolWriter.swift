@@ -44,7 +44,7 @@ final class SpoolWriter: @unchecked Sendable {
     }
 
     /// How long packets wait in a ring at most, while a burst is open.
-    private static let tickMs = 50
+    private static let tickMs = 100
 
     private let spool: Spool
     private let names: SpoolNames
