@@ -1,74 +1,20 @@
 // The console: groups on the left, one group in the middle, talks on the right; all kept up to date by the feed.
 import { Feed, all, call } from "./api.js";
-import { byId, el, toast } from "./dom.js";
+import { byId, el, isWriting, toast } from "./dom.js";
 import { emergencyBegan, showEmergencies, startEmergencies } from "./emergency.js";
 import { showGroup, tick } from "./group.js";
 import { showGroups } from "./list.js";
-import { Room } from "./live.js";
+import { addQuality, loadLive, names, render, room, select, shownBy, state } from "./model.js";
 import { talkItem } from "./player.js";
 import { showReplay, startReplay } from "./replay.js";
-import { showStrips } from "./strips.js";
-import { becomeDispatcher, isWriting, monitoredAt, showTalk, startTalking } from "./talk.js";
+import { showStrips, stripLevels } from "./strips.js";
+import { becomeDispatcher, monitoredAt, showTalk, startTalking } from "./talk.js";
 import { setLanguage, t, translatePage } from "./words.js";
 
-export const state = { groups: new Map(), rooms: new Map(), cards: new Map(), quality: new Map(), selected: null, dispatcher: 7 };
 let feed = null;
 let talks = [];
 let isArchive = false;
 let older = null;
-
-export const room = (gid) => {
-  if (!state.rooms.has(gid)) state.rooms.set(gid, new Room());
-  return state.rooms.get(gid);
-};
-
-export const names = {
-  user(uid) {
-    if (!state.cards.has(uid)) loadCard(uid);
-    const card = state.cards.get(uid);
-    const name = card?.nick_name || card?.user_name;
-    if (name) return `${name} (${uid})`;
-    for (const one of state.rooms.values()) {
-      const display = one.participants.get(uid)?.display;
-      if (display) return `${display} (${uid})`;
-    }
-    return `${t("user")} ${uid}`;
-  },
-  group: (gid) => state.groups.get(gid)?.group_name ?? `${t("group")} ${gid}`,
-};
-
-async function loadCard(uid) {
-  state.cards.set(uid, null);
-  try {
-    const card = await call("GET", `/v1/users/${uid}`);
-    state.cards.set(uid, card);
-    if (card.user_name || card.nick_name) render();
-  } catch {
-    // Somebody nobody has told about: the number has to do.
-  }
-}
-
-let isDue = false;
-/** Draws everything anew at the next frame, once, however much has happened. */
-export function render() {
-  if (isDue) return;
-  isDue = true;
-  requestAnimationFrame(() => {
-    isDue = false;
-    showGroups();
-    showEmergencies();
-    showGroup();
-    showTalk();
-    showStrips();
-  });
-}
-
-/** Puts a group in the middle, and under the talk button. */
-export function select(gid) {
-  state.selected = gid;
-  loadLive(gid);
-  render();
-}
 
 function renderTalks() {
   const list = byId("talks");
@@ -78,16 +24,6 @@ function renderTalks() {
 }
 
 // MARK: what happens
-
-async function loadLive(gid) {
-  try {
-    room(gid).load(await call("GET", `/v1/groups/${gid}/live`));
-    for (const one of (await call("GET", `/v1/quality?gid=${gid}`)).items) addQuality(one);
-    render();
-  } catch (error) {
-    toast(error.message);
-  }
-}
 
 async function loadGroups() {
   try {
@@ -99,14 +35,6 @@ async function loadGroups() {
   } catch (error) {
     toast(error.message);
   }
-}
-
-function addQuality(message) {
-  const key = message.user_id;
-  const list = state.quality.get(key) ?? [];
-  if (list.at(-1)?.at_ms === message.at_ms) return;
-  list.push(message);
-  state.quality.set(key, list.slice(-60));
 }
 
 function happened(event) {
@@ -256,7 +184,8 @@ function start() {
     if (gid !== undefined) select(gid);
   });
   translatePage();
-  startTalking(render);
+  shownBy(showGroups, showEmergencies, showGroup, showTalk, showStrips);
+  startTalking({ strips: showStrips, levels: stripLevels });
   startReplay();
   startEmergencies();
   // Talks name their groups, so these come first.

@@ -56,3 +56,7 @@ export function surface(canvas) {
 
 const style = getComputedStyle(document.documentElement);
 export const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+
+const writes = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable]";
+/** Whether keys belong to something else: a field that is written into, or a dialog. */
+export const isWriting = (event) => event.target.closest?.(writes) !== null || document.querySelector("dialog[open]") !== null;

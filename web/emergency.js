@@ -1,7 +1,7 @@
 // Emergencies: one second's hold starts one, the banner tells of all, "Acknowledge" ends them.
-import { names, render, room, select, state } from "./app.js";
 import { call } from "./api.js";
 import { byId, el, toast } from "./dom.js";
+import { names, render, room, select, state } from "./model.js";
 import { hold, holdByPointer, letGo, voice } from "./talk.js";
 import { tone } from "./tones.js";
 import { t } from "./words.js";

@@ -1,7 +1,7 @@
 // The middle of the page: one group.
-import { names, render, room, state } from "./app.js";
 import { all, call } from "./api.js";
 import { byId, colour, el, surface, toast } from "./dom.js";
+import { names, render, room, state } from "./model.js";
 import { locale, t } from "./words.js";
 
 let members = { gid: null, list: [], stamp: "" };

@@ -1,6 +1,6 @@
 // The groups on the left. Rows stay as they are while things happen, so that a click meets the row it was meant for.
-import { names, room, select, state } from "./app.js";
 import { byId, el, icon } from "./dom.js";
+import { names, room, select, state } from "./model.js";
 import { monitor, voice } from "./talk.js";
 import { t } from "./words.js";
 

@@ -1,9 +1,8 @@
 // The last talks of the chosen group at the press of a key, while monitoring goes on in the background.
-import { names, state } from "./app.js";
 import { call } from "./api.js";
-import { byId } from "./dom.js";
+import { byId, isWriting } from "./dom.js";
 import { context, setBusy } from "./mixer.js";
-import { isWriting } from "./talk.js";
+import { names, state } from "./model.js";
 import { locale, t } from "./words.js";
 
 const audio = new Audio();

@@ -1,7 +1,7 @@
 // The monitored groups, side by side: who talks, how loud, and what ducks what.
-import { names, select, state } from "./app.js";
 import { byId, el, showLevel } from "./dom.js";
 import { ducking, level, strip } from "./mixer.js";
+import { names, select, state } from "./model.js";
 import { change, monitor, picture, setting, voice } from "./talk.js";
 import { t } from "./words.js";
 

@@ -1,15 +1,15 @@
 // Hold to talk: the button, the space bar, and what the floor answers, by colour, word and sound at once.
-import { names, room, state } from "./app.js";
-import { byId, el, showLevel, toast } from "./dom.js";
+import { byId, el, isWriting, showLevel, toast } from "./dom.js";
 import { chooseMicrophone, microphone, openMicrophone, watchMicrophone } from "./microphone.js";
 import { context, drop, feed, level, set, setBusy, setVolume, wake } from "./mixer.js";
+import { names, render, room, state } from "./model.js";
 import { stopReplay } from "./replay.js";
-import { showStrips, stripLevels } from "./strips.js";
 import { tone } from "./tones.js";
 import { Voice } from "./voice.js";
 import { t } from "./words.js";
 
-let redraw = () => {};
+/** Who shows the groups' strips, at once. */
+let shown = { strips() {}, levels() {} };
 let settings = {};
 /** What holds the button down: the pointer, the space bar, the emergency button. */
 const held = new Set();
@@ -23,7 +23,7 @@ export const voice = new Voice({
     set(channel.gid, { isTalking: channel.talker !== null });
     setBusy({ isTalking: [...voice.channels.values()].some((one) => one.mine === "granted") });
     showTalk();
-    showStrips();
+    shown.strips();
   },
   heard: (channel, track) => feed(channel.gid, track),
   ended(channel, why) {
@@ -39,8 +39,8 @@ export const voice = new Voice({
 
 function refresh() {
   showTalk();
-  showStrips();
-  redraw();
+  shown.strips();
+  render();
 }
 
 const sounds = { granted: "granted", queued: "queued", denied: "busy", revoked: "cut" };
@@ -65,7 +65,7 @@ export function change(gid, values) {
   save();
   setVolume(gid, settings[gid].volume);
   set(gid, { isPriority: settings[gid].priority });
-  showStrips();
+  shown.strips();
 }
 
 export function monitor(gid, isOn) {
@@ -132,10 +132,6 @@ export function letGo(how) {
   if (channel?.isHeld) channel.release();
   showTalk();
 }
-
-const writes = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable]";
-/** Whether keys belong to something else: a field that is written into, or a dialog. */
-export const isWriting = (event) => event.target.closest?.(writes) !== null || document.querySelector("dialog[open]") !== null;
 
 function prepareKeys() {
   // On the window and first of all: the space bar talks also while a button has the focus. Buttons are pressed by Enter.
@@ -239,7 +235,7 @@ function draw(nowMs) {
   if (nowMs - drawnMs < 40) return;
   drawnMs = nowMs;
   showLevel(byId("mic-level"), microphone.state === "on" ? level(microphone.meter) : 0);
-  stripLevels();
+  shown.levels();
   const channel = voice.channels.get(target);
   const left = channel?.mine === "granted" ? Math.max(0, Math.ceil((channel.untilMs - Date.now()) / 1000)) : null;
   const text = left === null ? "" : t("secondsLeft", left);
@@ -255,8 +251,8 @@ function draw(nowMs) {
 /** Chooses the n-th monitored group. */
 export const monitoredAt = (index) => [...voice.channels.keys()][index];
 
-export function startTalking(render) {
-  redraw = render;
+export function startTalking(views) {
+  shown = views;
   holdByPointer(byId("talk"), () => hold("pointer"), () => letGo("pointer"));
   // For who presses by Enter or by a reader's own means: the first press begins, the second ends.
   byId("talk").onclick = (event) => event.detail === 0 && (held.has("click") ? letGo("click") : hold("click"));
