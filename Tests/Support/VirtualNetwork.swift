@@ -113,38 +113,21 @@ private struct EventQueue {
     }
     private struct Entry {
         var at: Int64
-        var serial: Int
         var event: Event
-        func isBefore(_ other: Entry) -> Bool { (at, serial) < (other.at, other.serial) }
     }
+    /// The next one last.
     private var entries: [Entry] = []
-    private var count = 0
 
-    var earliest: Int64? { entries.first?.at }
+    var earliest: Int64? { entries.last?.at }
 
     mutating func push(_ event: Event, at time: Int64) {
-        count += 1
-        entries.append(Entry(at: time, serial: count, event: event))
-        var index = entries.count - 1
-        while index > 0, entries[index].isBefore(entries[(index - 1) / 2]) {
-            entries.swapAt(index, (index - 1) / 2)
-            index = (index - 1) / 2
-        }
+        let place = entries.lastIndex { $0.at > time }.map { $0 + 1 } ?? 0
+        entries.insert(Entry(at: time, event: event), at: place)
     }
 
     mutating func pop(until now: Int64) -> Event? {
-        guard let first = entries.first, first.at <= now else { return nil }
-        entries.swapAt(0, entries.count - 1)
+        guard let next = entries.last, next.at <= now else { return nil }
         entries.removeLast()
-        var index = 0
-        while true {
-            var least = index
-            for child in [2 * index + 1, 2 * index + 2] where child < entries.count && entries[child].isBefore(entries[least]) {
-                least = child
-            }
-            if least == index { return first.event }
-            entries.swapAt(index, least)
-            index = least
-        }
+        return next.event
     }
 }
