@@ -73,7 +73,7 @@ let adapters: [Target] = [
     library("Adapters", "DTLS", ["COpenSSL", "CClock"]),
     library("Adapters", "Crypto", ["COpenSSL"]),
     library("Adapters", "SecureRTP", ["COpenSSL"] + multiBuffer),
-    library("Adapters", "Kafka", ["CRdKafka", "Threads"]),
+    library("Adapters", "Kafka", ["CRdKafka", "CLinux", "Threads"]),
     library("Adapters", "Redis", ["CHiredis", "CLinux", "Threads"]),
     library("Adapters", "Database", ["CSQLite", "CLinux", "Threads"]),
     library("Adapters", "Web", ["CWebSockets", "JSON", "Telemetry", "Configuration", "Threads"]),

@@ -87,12 +87,54 @@ private struct SplitMix: RandomNumberGenerator {
         #expect(words.contains("fingerprint") && pair.keys(.server) == nil)
     }
 
-    @Test func goodbyeIsHeard() throws {
+    @Test(arguments: [DTLSSession.Role.client, .server]) func goodbyeIsHeard(role: DTLSSession.Role) throws {
         let pair = try Pair()
         pair.run()
-        pair.client.close()
+        (role == .client ? pair.client : pair.server).close()
         pair.settle()
-        #expect(pair.events[.server]?.last == .closed)
+        #expect(pair.events[role == .client ? .server : .client]?.last == .closed)
+    }
+
+    /// The client sends its last flight until it has the server's. OpenSSL's session is gone by then.
+    @Test func theLastFlightGoesAgain() throws {
+        let pair = try Pair()
+        pair.note(pair.client.start(at: 0), of: .client)
+        var lost: [[UInt8]] = []
+        for _ in 0..<10 where pair.keys(.server) == nil {
+            for datagram in pair.client.takeOutgoing() {
+                pair.note(datagram.withUnsafeBytes { pair.server.receive($0, at: 0) }, of: .server)
+            }
+            lost = pair.server.takeOutgoing()
+            for datagram in lost where pair.keys(.server) == nil { pair.note(datagram.withUnsafeBytes { pair.client.receive($0, at: 0) }, of: .client) }
+        }
+        #expect(!lost.isEmpty && pair.keys(.client) == nil)
+        let deadline = try #require(pair.client.deadline)
+        #expect(pair.client.tick(at: deadline) == .none)
+        let again = pair.client.takeOutgoing()
+        for _ in 0..<2 {
+            for datagram in again { #expect(datagram.withUnsafeBytes { pair.server.receive($0, at: deadline) } == .none) }
+        }
+        let answer = pair.server.takeOutgoing()
+        #expect(answer == lost, "once: what is repeated is not from the peer")
+        for datagram in answer { pair.note(datagram.withUnsafeBytes { pair.client.receive($0, at: deadline) }, of: .client) }
+        #expect(pair.keys(.client)?.exported == pair.keys(.server)?.exported)
+    }
+
+    /// A goodbye that is changed, cut or of another session moves nothing; nor does any other record.
+    @Test func afterTheHandshakeForgeriesChangeNothing() throws {
+        let (pair, other) = (try Pair(), try Pair())
+        for one in [pair, other] { one.run() }
+        for one in [pair, other] { one.client.close() }
+        let (goodbye, foreign) = (try #require(pair.client.takeOutgoing().first), try #require(other.client.takeOutgoing().first))
+        var forged = [foreign]
+        for index in goodbye.indices {
+            forged.append(Array(goodbye[..<index]))
+            forged.append(goodbye)
+            forged[forged.count - 1][index] ^= 0x10
+        }
+        for datagram in forged { #expect(datagram.withUnsafeBytes { pair.server.receive($0, at: 1) } == .none, "\(datagram)") }
+        #expect(pair.server.takeOutgoing().isEmpty)
+        #expect((forged[1] + goodbye).withUnsafeBytes { pair.server.receive($0, at: 1) } == .closed)
     }
 
     @Test func garbageChangesNothing() throws {

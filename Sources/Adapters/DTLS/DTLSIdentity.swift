@@ -12,10 +12,9 @@ public final class DTLSIdentity: @unchecked Sendable {
 
     /// What of SRTP is offered, the best first (RFC 5764 §4.1.2, RFC 7714 §14.2).
     static let profiles = "SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM:SRTP_AES128_CM_SHA1_80"
-    /// Forward secrecy and AEAD only.
+    /// Forward secrecy and AES-GCM only: every peer has the first (RFC 8827 §6.5), and ``DTLSAssociation`` knows no others.
     private static let ciphers =
-        "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
-        + "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"
+        "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384"
 
     /// Makes a key and a certificate.
     /// - Throws: `DTLSError` where OpenSSL can't.
@@ -77,7 +76,7 @@ public final class DTLSIdentity: @unchecked Sendable {
         -> OpaquePointer
     {
         guard let context = SSL_CTX_new(method) else { throw DTLSError("no context can be made") }
-        // MTU comes from us; sessions are never resumed; buffers go between records, which are rare after the handshake.
+        // MTU comes from us; sessions are never resumed; buffers go while nothing is read or written.
         SSL_CTX_set_options(context, talkburst_ssl_options())
         SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(DTLS1_2_VERSION), nil)
         SSL_CTX_ctrl(context, SSL_CTRL_SET_MAX_PROTO_VERSION, Int(DTLS1_2_VERSION), nil)

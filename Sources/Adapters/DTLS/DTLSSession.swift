@@ -39,8 +39,12 @@ public final class DTLSSession {
     private let role: Role
     private let expected: DTLSFingerprint
     private let queue = DatagramQueue()
-    private let ssl: OpaquePointer
-    private var isConnected = false
+    /// OpenSSL's session; nil once the handshake is done.
+    private var ssl: OpaquePointer?
+    /// What is there instead from then on.
+    private var association: DTLSAssociation?
+    /// Ours, as it went out; empty where the peer's is the last.
+    private var lastFlight: [[UInt8]] = []
     private var isOver = false
     /// When `tick` has something to do, ns on the caller's clock; nil: not at all.
     public private(set) var deadline: Int64?
@@ -78,30 +82,35 @@ public final class DTLSSession {
 
     /// Begins, as client; as server it waits.
     /// - Parameter now: monotonic, ns from 0; so in all steps.
-    public func start(at now: Int64) -> Event { role == .client ? step(at: now) { proceed() } : .none }
+    public func start(at now: Int64) -> Event { role == .client ? step(at: now) { proceed($0) } : .none }
 
     /// Takes a datagram: records of the handshake, or an alert. What is malformed changes nothing.
     public func receive(_ datagram: UnsafeRawBufferPointer, at now: Int64) -> Event {
         guard !isOver else { return .none }
         queue.incoming = datagram
         defer { queue.incoming = nil }
-        return step(at: now) { isConnected ? read() : proceed() }
+        if association != nil { return read(datagram) }
+        return step(at: now) { proceed($0) }
     }
 
     /// The time is up: sends the last flight again.
     public func tick(at now: Int64) -> Event {
         guard let deadline, deadline <= now else { return .none }
-        return step(at: now) { SSL_ctrl(ssl, DTLS_CTRL_HANDLE_TIMEOUT, 0, nil) < 0 ? fail("no answer") : .none }
+        return step(at: now) { SSL_ctrl($0, DTLS_CTRL_HANDLE_TIMEOUT, 0, nil) < 0 ? fail("no answer") : .none }
     }
 
-    /// Lets OpenSSL work on the caller's clock, and notes when it wants to go on by itself.
-    private func step(at now: Int64, _ body: () -> Event) -> Event {
+    /// Lets OpenSSL work on the caller's clock, and notes when it wants to go on by itself. With the handshake it goes.
+    private func step(at now: Int64, _ body: (OpaquePointer) -> Event) -> Event {
+        guard let ssl else { return .none }
         // A time of 0 is no time to OpenSSL.
         cclock_tell(max(0, now) + 1_000_000_000)
         defer { cclock_forget() }
-        let event = withBuffers(body)
+        let event = body(ssl)
         var left = timeval()
-        if isConnected || isOver || SSL_ctrl(ssl, DTLS_CTRL_GET_TIMEOUT, 0, &left) != 1 {
+        if association != nil {
+            SSL_free(ssl)
+            (self.ssl, deadline) = (nil, nil)
+        } else if isOver || SSL_ctrl(ssl, DTLS_CTRL_GET_TIMEOUT, 0, &left) != 1 {
             deadline = nil
         } else {
             deadline = now + Int64(left.tv_sec) * 1_000_000_000 + Int64(left.tv_usec) * 1_000
@@ -111,22 +120,14 @@ public final class DTLSSession {
 
     /// Says goodbye.
     public func close() {
-        guard isConnected, !isOver else { return }
+        guard let association, !isOver else { return }
         isOver = true
-        withBuffers { SSL_shutdown(ssl) }
+        queue.outgoing.append(association.goodbye())
     }
 
-    /// After the handshake hardly a record comes: OpenSSL's two buffers of 16 KiB are there only while it works on one. It makes the one
-    /// for reading by itself, but takes the one for writing for granted.
-    @discardableResult
-    private func withBuffers<Result>(_ body: () -> Result) -> Result {
-        if isConnected { SSL_alloc_buffers(ssl) }
-        defer { if isConnected { SSL_free_buffers(ssl) } }
-        return body()
-    }
-
-    private func proceed() -> Event {
+    private func proceed(_ ssl: OpaquePointer) -> Event {
         ERR_clear_error()
+        let before = queue.outgoing.count
         let result = SSL_do_handshake(ssl)
         guard result == 1 else {
             switch SSL_get_error(ssl, result) {
@@ -135,12 +136,12 @@ public final class DTLSSession {
             default: return fail("handshake")
             }
         }
-        isConnected = true
-        return finish()
+        if role == .server { lastFlight = Array(queue.outgoing[before...]) }
+        return finish(ssl)
     }
 
     /// The peer must be the one that the signalling spoke of, before anything is made of its keys.
-    private func finish() -> Event {
+    private func finish(_ ssl: OpaquePointer) -> Event {
         guard let certificate = SSL_get1_peer_certificate(ssl) else { return fail("the peer showed no certificate") }
         defer { X509_free(certificate) }
         guard DTLSFingerprint(of: certificate, expected.hash) == expected else {
@@ -153,20 +154,22 @@ public final class DTLSSession {
         guard SSL_export_keying_material(ssl, &keys, size, Self.exportLabel, Self.exportLabel.utf8.count, nil, 0, 0) == 1 else {
             return fail("no keys")
         }
+        do throws(DTLSError) {
+            association = try DTLSAssociation(ssl, isClient: role == .client)
+        } catch {
+            return end(.failed(error.description))
+        }
         return .connected(DTLSKeys(profile: number, exported: keys, isClient: role == .client))
     }
 
     /// After the handshake only alerts and the peer's last flight, once more, come.
-    private func read() -> Event {
-        ERR_clear_error()
-        var bytes = [UInt8](repeating: 0, count: 256)
-        let result = SSL_read(ssl, &bytes, Int32(bytes.count))
-        guard result <= 0 else { return .none }
-        switch SSL_get_error(ssl, result) {
-        case SSL_ERROR_ZERO_RETURN: return end(.closed)
-        case SSL_ERROR_SSL: return SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN != 0 ? end(.closed) : .none
-        default: return .none
+    private func read(_ datagram: UnsafeRawBufferPointer) -> Event {
+        switch association?.read(datagram) {
+        case .goodbye?: return end(.closed)
+        case .again?: queue.outgoing += lastFlight
+        case DTLSAssociation.Word.none?, nil: break
         }
+        return .none
     }
 
     private func end(_ event: Event) -> Event {

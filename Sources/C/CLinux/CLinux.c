@@ -23,6 +23,12 @@ int clinux_accept(int socket, struct sockaddr *address, socklen_t *length) {
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
+long clinux_set_timer_slack(long nanoseconds) {
+    long before = prctl(PR_GET_TIMERSLACK);
+    prctl(PR_SET_TIMERSLACK, (unsigned long)nanoseconds);
+    return before;
+}
+
 pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output, int error) {
     pid_t parent = getpid();
     pid_t child = fork();

@@ -30,6 +30,9 @@ int clinux_recvmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int co
 int clinux_accept(int socket, struct sockaddr *address, socklen_t *length);
 /// pthread_setname_np(3) for the calling thread: GNU extension.
 void clinux_name_thread(const char *name);
+/// How late the kernel may wake the calling thread, and each thread that it starts from now on, ns (PR_SET_TIMERSLACK; prctl(2) is
+/// variadic). Returns what it was.
+long clinux_set_timer_slack(long nanoseconds);
 /// fork(2) and execve(2), which Swift can't call one after the other: the child gets its own process group and dies with the
 /// thread that calls this (PR_SET_PDEATHSIG), which must live as long as the process. Returns the pid or -1.
 pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output, int error);
