@@ -76,7 +76,7 @@ let adapters: [Target] = [
     library("Adapters", "Kafka", ["CRdKafka", "CLinux", "Threads"]),
     library("Adapters", "Redis", ["CHiredis", "CLinux", "Threads"]),
     library("Adapters", "Database", ["CSQLite", "CLinux", "Threads"]),
-    library("Adapters", "Web", ["CWebSockets", "JSON", "Telemetry", "Configuration", "Threads"]),
+    library("Adapters", "Web", ["CWebSockets", "CLinux", "JSON", "Telemetry", "Configuration", "Threads"]),
     library("Adapters", "HTTPClient", ["CCurl", "Telemetry"]),
     library("Adapters", "AudioCodecs", ["COpus", "CLame"]),
 ]

@@ -88,7 +88,7 @@ def packet(marker, number, index):
     return head + b"\x48" + struct.pack("=qIB", time.monotonic_ns(), index, 1 if marker else 0) + b"\x55" * 46
 
 
-def first_packets(place, options, talks=100):
+def first_packets(place, options, talks=300):
     """From the sending of a talk's first packet, right after Granted, until the last of ten listeners has it; a relay has its own ten."""
     place.create(FIRST)
     receivers, others, janus, talker, one = Receivers(10), Receivers(10), Janus(place.janus), Talker(place.janus, FIRST, 1), udp()
@@ -104,6 +104,8 @@ def first_packets(place, options, talks=100):
             receivers.reset()
             others.reset()
             for index in range(talks):
+                if index % 100 == 0:
+                    janus.keep()
                 talker.request()
                 for marker in (True, False):
                     number += 1

@@ -164,8 +164,13 @@ export class Channel {
 
   // MARK: talking
 
+  // The RTCPeerConnection, where there is one.
+  get connection() {
+    return this.#handle?.webrtcStuff?.pc;
+  }
+
   get #sender() {
-    return this.#handle?.webrtcStuff?.pc?.getSenders()[0];
+    return this.connection?.getSenders()[0];
   }
 
   #open(isOpen) {

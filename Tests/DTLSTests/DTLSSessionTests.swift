@@ -105,7 +105,9 @@ private struct SplitMix: RandomNumberGenerator {
                 pair.note(datagram.withUnsafeBytes { pair.server.receive($0, at: 0) }, of: .server)
             }
             lost = pair.server.takeOutgoing()
-            for datagram in lost where pair.keys(.server) == nil { pair.note(datagram.withUnsafeBytes { pair.client.receive($0, at: 0) }, of: .client) }
+            for datagram in lost where pair.keys(.server) == nil {
+                pair.note(datagram.withUnsafeBytes { pair.client.receive($0, at: 0) }, of: .client)
+            }
         }
         #expect(!lost.isEmpty && pair.keys(.client) == nil)
         let deadline = try #require(pair.client.deadline)

@@ -13,17 +13,23 @@ from harness import Device, decoded_ms, wait_for
 DISPATCHER = 7
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    wav = tmp_path_factory.mktemp("microphone") / "speech.wav"
+def chromium(folder, **preferences):
+    """A browser whose microphone hears somebody speak all the time."""
+    wav = folder / "speech.wav"
     subprocess.run(["espeak-ng", "-s", "120", "-a", "200", "-w", wav, "This is control speaking from the console. " * 8], check=True)
     options = webdriver.ChromeOptions()
     for word in ["--headless=new", "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
                  f"--use-file-for-fake-audio-capture={wav}", "--autoplay-policy=no-user-gesture-required", "--window-size=1440,900",
                  "--disable-dev-shm-usage"]:
         options.add_argument(word)
+    options.add_experimental_option("prefs", preferences)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    driver = chromium(tmp_path_factory.mktemp("microphone"))
     yield driver
     driver.quit()
 
@@ -115,6 +121,46 @@ def test_the_space_bar_talks_and_radios_hear(page, stack, bus, tmp_path):
     assert float(loudness.split("mean_volume: ")[1].split()[0]) > -40, "speech, not silence"
     page.wait(lambda: "Console one" in page.text("#talks"), "the talk in the list")
     radio.close()
+
+
+# How the chosen pair of candidates goes, and what came over it.
+PATH = """
+const [gid, done] = arguments;
+import('/talk.js').then(async (m) => {
+  const stats = [...(await m.voice.channels.get(gid).connection.getStats()).values()];
+  const pair = stats.find((one) => one.id === stats.find((one) => one.type === 'transport').selectedCandidatePairId);
+  const end = (id) => stats.find((one) => one.id === id).protocol;
+  done([end(pair.localCandidateId), end(pair.remoteCandidateId), stats.find((one) => one.type === 'inbound-rtp')?.packetsReceived ?? 0]);
+});
+"""
+
+
+def test_where_udp_is_blocked_it_talks_and_hears_over_tcp(stack, bus, speech, tmp_path):
+    stack.ready("bo-server")
+    stack.ready("media-service")
+    driver = chromium(tmp_path, **{"webrtc.ip_handling_policy": "disable_non_proxied_udp"})
+    try:
+        page = Page(driver, stack, tmp_path)
+        gid = page.create("Console behind a wall", members="3")
+        page.monitor(gid)
+        radio = Device(stack, gid, 3)
+        page.find("#detail").click()
+        page.keys().key_down(Keys.SPACE).perform()
+        page.wait(lambda: page.channel(gid, "mine") == "granted", "the grant")
+        time.sleep(2)
+        page.keys().key_up(Keys.SPACE).perform()
+        page.wait(lambda: page.channel(gid, "mine") == "none", "the release")
+        heard, _ = radio.receive(0.3)
+        assert 85 <= len(heard) <= 125, len(heard)
+        assert radio.floor("request")["state"] == "granted"
+        radio.talk(speech[:100])
+        radio.floor("release")
+        ours, theirs, received = driver.execute_async_script(PATH, gid)
+        assert (ours, theirs) == ("tcp", "tcp")
+        assert received >= 95
+        radio.close()
+    finally:
+        driver.quit()
 
 
 def test_who_talks_is_shown_and_heard_and_the_busy_are_told(page, stack, bus, speech):

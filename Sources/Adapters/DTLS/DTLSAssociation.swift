@@ -107,7 +107,8 @@ struct DTLSAssociation {
         let place = record[3..<11].reduce(0) { $0 << 8 | UInt64($1) }
         let sequence = place & (Self.epoch - 1)
         let count = record.count - Self.headerBytes - Self.nonceBytes - Self.tagBytes
-        guard record[1..<3].elementsEqual(Self.version), place & ~(Self.epoch - 1) == Self.epoch, count >= 0, isNew(sequence) else { return nil }
+        let isCurrent = record[1..<3].elementsEqual(Self.version) && place & ~(Self.epoch - 1) == Self.epoch
+        guard isCurrent, count >= 0, isNew(sequence) else { return nil }
         let body = record[Self.headerBytes...]
         let nonce = reading.salt + body.prefix(Self.nonceBytes)
         let aad = Self.additionalData(record[0], sequence, count: count)
@@ -126,8 +127,8 @@ struct DTLSAssociation {
         guard RAND_bytes(&explicit, Int32(explicit.count)) == 1,
             let sealed = Self.crypt(writing.cipher, writing.salt + explicit, aad, text, tag: nil)
         else { return [] }
-        return [Self.alert] + Self.version + Self.place(Self.goodbyeSequence) + Self.length(Self.nonceBytes + text.count + Self.tagBytes)
-            + explicit + sealed.text + sealed.tag
+        let body = explicit + sealed.text + sealed.tag
+        return [Self.alert] + Self.version + Self.place(Self.goodbyeSequence) + Self.length(body.count) + body
     }
 
     // MARK: Records

@@ -1,3 +1,4 @@
+import CLinux
 import CWebSockets
 import Foundation
 import Glibc
@@ -170,6 +171,8 @@ final class ServiceLoop: @unchecked Sendable {
 
     private func serve() {
         threadID.store(UInt(pthread_self()), ordering: .relaxed)
+        // People wait for what passes here; it is little at a time.
+        clinux_set_slice(100_000)
         let tick = talkburst_tick_start(events, context)
         while !ending { talkburst_loop_turn(events) }
         talkburst_tick_stop(events, tick)

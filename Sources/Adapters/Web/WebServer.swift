@@ -26,6 +26,9 @@ public final class WebServer: Sendable {
         loop.start(service)
     }
 
+    /// Runs a job on the service thread, after those that were posted before; never waits. Once the server has stopped it does not run.
+    public func post(_ job: @escaping @Sendable () -> Void) { loop.post(.run(job)) }
+
     /// Stops: WebSockets are told 1001, requests under way may be answered until the grace is over, then everything is closed.
     public func stop(grace: Duration = .seconds(2)) async {
         await withTaskGroup(of: Void.self) { group in

@@ -41,8 +41,8 @@ public struct JanusSettings: Sendable {
 
 /// Door A: the Janus API with the AudioBridge plugin over WebSocket. It translates between clients and the media plane; it decides nothing.
 ///
-/// Requests come on the web server's thread and go to the worker as values; what comes back is put into words on a thread of the door's own,
-/// so that neither the worker nor the web server waits for JSON.
+/// Requests come on its web server's thread and go to the worker as values; what comes back is put into words on that same thread, so that
+/// the worker does not wait for JSON, and an answer crosses to one thread and no more.
 public final class JanusDoor: Sendable {
     let settings: JanusSettings
     let plane: MediaPlane
@@ -51,12 +51,14 @@ public final class JanusDoor: Sendable {
     /// The admin key, kept so that a comparison with it tells nothing by its time; nil: nobody has it.
     let adminKey: KeptSecret?
     let state: Mutex<DoorState>
-    private let mailbox = Mailbox<DoorMail>()
-    private let thread: ServiceThread
+    private let inbox = Mutex(Inbox())
 
-    enum DoorMail: Sendable {
-        case event(DoorEvent)
-        case stop
+    /// What the media plane said and nobody has heard yet.
+    private struct Inbox: Sendable {
+        var events: [DoorEvent] = []
+        /// Whose thread hears it; nil before `serve` and after `close`.
+        var server: WebServer?
+        var ticking: Task<Void, Never>?
     }
 
     /// Opens the door; `endpoint` is to be given to a web server.
@@ -64,34 +66,24 @@ public final class JanusDoor: Sendable {
         (self.settings, self.plane, self.administration, self.log) = (settings, plane, administration, log)
         adminKey = settings.adminKey.flatMap { KeptSecret($0) }
         state = Mutex(DoorState(settings))
-        let box = WeakDoor()
-        let mailbox = self.mailbox
-        thread = ServiceThread(name: "janus-door") {
-            let poller = Poller()
-            poller.watch(mailbox.descriptor, token: 0)
-            var tickAt: Int64 = 0
-            while true {
-                let now = Clocks.monotonicNs()
-                poller.wait(until: now + 1_000_000_000, now: now) { _ in }
-                for mail in mailbox.take() {
-                    switch mail {
-                    case .event(let event): box.door.withLock { $0.value }?.handle(event)
-                    case .stop: return
-                    }
-                }
-                // Not for each mail: all sessions are looked at, and there may be a hundred thousand.
-                guard now >= tickAt else { continue }
-                tickAt = now + 1_000_000_000
-                box.door.withLock { $0.value }?.tick()
-            }
-        }
-        box.door.withLock { $0.value = self }
     }
 
-    /// Closes the door: the thread ends. Blocks.
+    /// From now on the door lives on this server's thread. To be called once, with the server that has ``endpoint``.
+    public func serve(on server: WebServer) {
+        // Not for each event: all sessions are looked at, and there may be a hundred thousand.
+        let ticking = Task { [weak self] in
+            while (try? await Task.sleep(for: .seconds(1))) != nil { server.post { [weak self] in self?.tick() } }
+        }
+        inbox.withLock { ($0.server, $0.ticking) = (server, ticking) }
+        server.post { [self] in hear() }
+    }
+
+    /// Closes the door: what comes from now on is not heard.
     public func close() {
-        mailbox.post(.stop)
-        thread.join()
+        inbox.withLock {
+            $0.ticking?.cancel()
+            $0 = Inbox()
+        }
     }
 
     /// The path and subprotocol that Janus clients use.
@@ -126,14 +118,6 @@ public final class JanusDoor: Sendable {
         guard let seat = seat(handle) else { return }
         plane.post(.door(.leave(seat.room, seat.uid, EndpointID(handle)), token: 0, self))
     }
-}
-
-/// Lets the thread that the door starts in its own init find it. Weak, so that the door's end is not held up by its thread.
-private final class WeakDoor: Sendable {
-    struct Reference: Sendable {
-        weak var value: JanusDoor?
-    }
-    let door = Mutex(Reference())
 }
 
 extension EndpointID {
@@ -249,5 +233,20 @@ extension JanusDoor: WebSocketHandler {
 
 extension JanusDoor: Door {
     /// Takes the media plane's word over; never waits.
-    public func deliver(_ event: DoorEvent) { mailbox.post(.event(event)) }
+    public func deliver(_ event: DoorEvent) {
+        // The first that waits wakes the thread for all.
+        let server = inbox.withLock { inbox in
+            inbox.events.append(event)
+            return inbox.events.count == 1 ? inbox.server : nil
+        }
+        server?.post { [self] in hear() }
+    }
+
+    private func hear() {
+        let events = inbox.withLock { inbox in
+            defer { inbox.events = [] }
+            return inbox.events
+        }
+        for event in events { handle(event) }
+    }
 }

@@ -163,6 +163,7 @@ struct MediaServiceParts {
         var janusRouter = Router()
         janusRouter.webSocket(door.endpoint)
         let janus = try WebServer(settings.janusWeb, router: janusRouter)
+        door.serve(on: janus)
         context.onStop("janus server") { await janus.stop() }
         context.logger.info(
             "listening",
