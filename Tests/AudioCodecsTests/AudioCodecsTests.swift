@@ -1,8 +1,9 @@
+import TestTraits
 import Testing
 
 @testable import AudioCodecs
 
-@Suite struct AudioCodecsTests {
+@Suite(.oneAtATime) struct AudioCodecsTests {
     func tone(_ samples: Int, rate: Int = 16_000) -> [Int16] {
         // A triangle of 500 Hz.
         (0..<samples).map { index in

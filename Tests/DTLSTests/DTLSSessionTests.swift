@@ -1,3 +1,4 @@
+import TestTraits
 import Testing
 
 @testable import DTLS
@@ -66,7 +67,7 @@ private struct SplitMix: RandomNumberGenerator {
     }
 }
 
-@Suite struct DTLSSessionTests {
+@Suite(.oneAtATime) struct DTLSSessionTests {
     @Test func bothSidesGetTheSameKeys() throws {
         let pair = try Pair()
         pair.run()

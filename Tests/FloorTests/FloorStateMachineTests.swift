@@ -1,4 +1,5 @@
 import Talk
+import TestTraits
 import Testing
 
 @testable import Floor
@@ -255,7 +256,7 @@ private typealias B = FloorBench
 }
 
 /// Random inputs, and what must hold after each (FLOOR.md, "Invariants").
-@Suite struct FloorInvariantTests {
+@Suite(.oneAtATime) struct FloorInvariantTests {
     @Test(arguments: 0..<60) func invariantsHold(seed: UInt64) {
         var random = SplitMix(seed: seed)
         var bench = FloorBench {

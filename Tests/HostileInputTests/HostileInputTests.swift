@@ -1,10 +1,11 @@
 import Foundation
 import FuzzBodies
+import TestTraits
 import Testing
 
 /// Every parser of what comes from a network, fed with the corpus of the fuzzers and with thousands of mutations of good input: nothing may
 /// trap, and what is read must hold together. The seed is in the test's name; the same seed gives the same input.
-@Suite struct HostileInputTests {
+@Suite(.oneAtATime) struct HostileInputTests {
     /// A generator whose seed gives the same inputs again (SplitMix64).
     struct Random: RandomNumberGenerator {
         var state: UInt64

@@ -2,6 +2,7 @@ import AudioCodecs
 import Mixer
 import RTP
 import Talk
+import TestTraits
 import Testing
 
 /// A participant that sends a tone.
@@ -76,7 +77,7 @@ private final class Room {
     }
 }
 
-@Suite struct RoomMixerTests {
+@Suite(.oneAtATime) struct RoomMixerTests {
     @Test func everybodyHearsTheOthersAndNotThemselves() throws {
         let room = Room()
         for _ in 0..<60 { try room.step([(1, 400, 9_000), (2, 1_000, 9_000)]) }
@@ -128,7 +129,7 @@ private final class Room {
     }
 }
 
-@Suite struct JitterBufferTests {
+@Suite(.oneAtATime) struct JitterBufferTests {
     @Test func reorderingIsPutRight() {
         var buffer = JitterBuffer()
         for sequence in [65_534, 0, 65_535, 1] as [UInt16] { buffer.insert(sequence: sequence, payload: [UInt8(sequence & 0xFF)]) }

@@ -1,7 +1,8 @@
 import SecureRTP
+import TestTraits
 import Testing
 
-@Suite struct BatchTests {
+@Suite(.oneAtATime) struct BatchTests {
     /// One listener of a packet: its key, its sequence offset, and where its copy goes.
     private struct Listener {
         let sender: SRTPSender

@@ -1,8 +1,9 @@
 import SecureRTP
+import TestTraits
 import Testing
 
 /// Both ways against libsrtp2.
-@Suite struct InteroperabilityTests {
+@Suite(.oneAtATime) struct InteroperabilityTests {
     static let ways = SRTPSuite.allCases.flatMap { suite in backends.map { (suite, $0) } }
 
     @Test(arguments: ways)

@@ -1,8 +1,9 @@
 import SecureRTP
+import TestTraits
 import Testing
 
 /// A stranger without the key must not change anything.
-@Suite struct ReceiverTests {
+@Suite(.oneAtATime) struct ReceiverTests {
     @Test(arguments: SRTPSuite.allCases)
     func replayAndAge(_ suite: SRTPSuite) throws {
         var random = Random(seed: 21)

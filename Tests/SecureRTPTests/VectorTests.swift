@@ -1,9 +1,10 @@
+import TestTraits
 import Testing
 
 @testable import SecureRTP
 
 /// The examples of the RFCs.
-@Suite struct VectorTests {
+@Suite(.oneAtATime) struct VectorTests {
     /// RFC 3711, appendix B.3.
     @Test func keyDerivation() throws {
         let key = try SRTPKey(

@@ -3,10 +3,11 @@ import ICE
 import PeerSession
 import STUN
 import Support
+import TestTraits
 import Testing
 
 /// Who is not what the signalling said, or not there at all, gets nothing; each failure names its seed.
-@Suite struct HostileNetworkTests {
+@Suite(.oneAtATime) struct HostileNetworkTests {
     @Test(arguments: 1...20 as ClosedRange<UInt64>) func whoDoesNotKnowThePasswordIsNeverHeard(seed: UInt64) throws {
         let world = try World(seed: seed, .bad, lie: .password)
         world.network.run(until: 60 * seconds) { world.server.ending != nil }

@@ -2,10 +2,11 @@ import DTLS
 import ICE
 import PeerSession
 import Support
+import TestTraits
 import Testing
 
 /// A peer and our session over networks of every kind, in virtual time. Each failure names its seed.
-@Suite struct PeerSessionTests {
+@Suite(.oneAtATime) struct PeerSessionTests {
     @Test(arguments: 1...20 as ClosedRange<UInt64>, [DTLSSession.Role.server, .client])
     func onAGoodLineMediaCanFlowWithinASecond(seed: UInt64, role: DTLSSession.Role) throws {
         let world = try World(seed: seed, .clean, ourRole: role)

@@ -1,8 +1,9 @@
 import Foundation
+import TestTraits
 import Testing
 
 /// The rules of the house, read off the sources (CONTRIBUTING.md).
-@Suite struct TidyTests {
+@Suite(.oneAtATime) struct TidyTests {
     private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     /// Lowest first.
     private static let floors = ["C", "Cores", "Adapters", "Engines", "Services", "Executables"]

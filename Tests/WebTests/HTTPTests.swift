@@ -33,7 +33,7 @@ import Testing
         #expect(second.status == 201 && second.text == "hello")
         let big = [UInt8](repeating: 7, count: 300_000)
         let third = await client.request("POST /echo HTTP/1.1\nHost: a\nContent-Length: 300000", body: big)
-        #expect(third.body == big)
+        #expect(third.holds(big))
         for method in ["POST /echo", "PUT /empty"] {
             #expect(await client.request("\(method) HTTP/1.1\nHost: a\nContent-Length: 0").status < 300)
         }
@@ -109,10 +109,10 @@ import Testing
         let server = try server { router in router.files(under: "/spool/", from: folder) }
         let client = RawClient(port: server.boundPort)
         let whole = await client.request("GET /spool/a.mp3 HTTP/1.1\nHost: a")
-        #expect(whole.body == content && whole.headers["accept-ranges"] == "bytes" && whole.headers["content-type"] == "audio/mpeg")
+        #expect(whole.holds(content) && whole.headers["accept-ranges"] == "bytes" && whole.headers["content-type"] == "audio/mpeg")
         let tag = whole.headers["etag"] ?? ""
         let part = await client.request("GET /spool/a.mp3 HTTP/1.1\nHost: a\nRange: bytes=100000-\nIf-Range: \(tag)")
-        #expect(part.status == 206 && part.body == Array(content[100_000...]))
+        #expect(part.status == 206 && part.holds(Array(content[100_000...])))
         #expect(part.headers["content-range"] == "bytes 100000-199999/200000")
         let last = await client.request("GET /spool/a.mp3 HTTP/1.1\nHost: a\nRange: bytes=-3")
         #expect(last.body == Array(content.suffix(3)))

@@ -8,6 +8,8 @@ final class RawClient: Sendable {
         var headers: [String: String] = [:]
         var body: [UInt8] = []
         var text: String { String(decoding: body, as: UTF8.self) }
+        /// Whether the body is this. Not `==` in an expectation, which looks for the least difference of two long bodies, for minutes.
+        func holds(_ bytes: [UInt8]) -> Bool { body == bytes }
     }
 
     private let descriptor: Int32
@@ -23,7 +25,7 @@ final class RawClient: Sendable {
                 _ = Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
