@@ -1,7 +1,7 @@
 """Sends only: the same fan-out into a device that nobody reads, so that the machine's time goes into sending alone; beside loops that do nothing else."""
 import base64, os, pathlib, subprocess, time
 
-from kit import HERE, Janus, Talker, cpu, listener, program, row
+from kit import HERE, Janus, Talker, cpu, listener, memory, program, row
 
 DEVICE, ROOM = "tbsends", 96_000
 NETWORK = "198.18.0.0/15"  # RFC 2544's, for benchmarks
@@ -31,6 +31,7 @@ def addresses(count):
 
 
 def crowd(place, room, count, secure):
+    """Gives who signals for them, who talks, and what each of the last four fifths took, in octets."""
     place.create(room, t1_ms=60_000, t2_ms=3_600_000)
     janus, talker = Janus(place.janus), Talker(place.janus, room, 1)
     bodies = []
@@ -40,10 +41,18 @@ def crowd(place, room, count, secure):
         if secure:
             body["rtp"]["srtp"] = {"suite": "AEAD_AES_128_GCM", "crypto": "inline:" + base64.b64encode(os.urandom(28)).decode()}
         bodies.append((handle, body))
-    wrong = [a for a in janus.bodies(bodies) if a.get("audiobridge") != "joined"]
+    # The first of them bring what all share.
+    first = count // 5
+    answers = janus.bodies(bodies[:first])
+    time.sleep(0.5)
+    before = memory(place.pid)
+    answers += janus.bodies(bodies[first:])
+    time.sleep(0.5)
+    grown = (memory(place.pid) - before) / (count - first)
+    wrong = [a for a in answers if a.get("audiobridge") != "joined"]
     assert not wrong, wrong[0]
     talker.request()
-    return janus, talker
+    return janus, talker, grown
 
 
 def measure(place, device, talker, janus, loop, count, options):
@@ -68,7 +77,7 @@ def rows(place, options, count=1_000):
     device = Device()
     try:
         for secure, name, loop in ((0, "plain", program("bare_sendmmsg")), (1, "SRTP GCM", program("srtp_loop", "IPSec_MB", folder=HERE / "peers"))):
-            janus, talker = crowd(place, ROOM + secure, count, secure)
+            janus, talker, grown = crowd(place, ROOM + secure, count, secure)
             try:
                 ours, without, bare = zip(*measure(place, device, talker, janus, loop, count, options))
             finally:
@@ -77,5 +86,8 @@ def rows(place, options, count=1_000):
             for what, values in ((f"sends only, {count:,} {name} listeners, 50 packets/s, 1 worker: packets per CPU-second of the whole process", ours),
                                  ("… less what it uses idle", without)):
                 yield row(what, values, bare, [a / b for a, b in zip(values, bare)], "≥ 0.8", "{:,.0f}", beside="bare loop")
+            if secure:
+                kib = grown / 1024
+                yield row(f"memory per SRTP GCM listener, {count // 5:,} → {count:,} on one WebSocket, KiB", [kib], [4], [kib], "≤ 4", least=True, beside="limit")
     finally:
         device.remove()

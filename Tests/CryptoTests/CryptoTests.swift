@@ -20,6 +20,10 @@ import Testing
     @Test func hmacOfRFC2202() {
         let digest = Digests.hmacSHA1(key: Array("Jefe".utf8), Array("what do ya want for nothing?".utf8))
         #expect(Digests.hex(digest) == "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79")
+        // Test case 6: a key longer than a block.
+        let long = Digests.hmacSHA1(
+            key: [UInt8](repeating: 0xAA, count: 80), Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8))
+        #expect(Digests.hex(long) == "aa4ae5e15272d00e95705637ce8a3b55ed402112")
     }
 
     @Test func uuidsOfNames() {

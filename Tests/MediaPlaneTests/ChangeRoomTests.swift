@@ -1,11 +1,12 @@
 import Floor
 import Room
 import Talk
+import TestTraits
 import Testing
 
 @testable import MediaPlane
 
-@Suite(.timeLimit(.minutes(1))) struct ChangeRoomTests {
+@Suite(.oneAtATime, .timeLimit(.minutes(5))) struct ChangeRoomTests {
     /// Rooms are at home on different workers: who changes between them goes along with its transport.
     @Test func fromARoomOfOneWorkerToOneOfAnother() async throws {
         let bench = try PlaneBench(workers: 2)

@@ -1,11 +1,12 @@
 import Reactor
 import Talk
+import TestTraits
 import Testing
 
 @testable import MediaPlane
 
 /// A media worker that falls behind costs its own listeners packets, and nobody else anything.
-@Suite(.timeLimit(.minutes(2))) struct SlowWorkerTests {
+@Suite(.oneAtATime, .timeLimit(.minutes(5))) struct SlowWorkerTests {
     @Test func aWorkerThatStandsStillLosesItsOldestAndNobodyElseNotices() async throws {
         let bench = try PlaneBench(workers: 2) {
             ($0.packetsPerSecond, $0.packetBurst) = (1_000_000, 1_000_000)

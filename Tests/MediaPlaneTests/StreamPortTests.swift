@@ -1,5 +1,6 @@
 import RTP
 import Support
+import TestTraits
 import Testing
 
 @testable import MediaPlane
@@ -7,7 +8,7 @@ import Testing
 private let second: Int64 = 1_000_000_000
 
 /// TCP connections that carry datagrams, over loopback and on a clock that is turned by hand.
-@Suite struct StreamPortTests {
+@Suite(.oneAtATime, .timeLimit(.minutes(5))) struct StreamPortTests {
     private final class Owner {}
 
     private func port(_ limits: StreamPort.Limits = .init(), onDrop: @escaping () -> Void = {}) throws -> StreamPort {

@@ -4,12 +4,13 @@ import RTP
 import Reactor
 import SecureRTP
 import Talk
+import TestTraits
 import Testing
 
 @testable import MediaPlane
 
 /// What devices and strangers may do to the media plane without others noticing: floods, forged and replayed packets, colliding SSRCs.
-@Suite(.timeLimit(.minutes(2))) struct WithstandTests {
+@Suite(.oneAtATime, .timeLimit(.minutes(5))) struct WithstandTests {
     static let suites: [SRTPSuite?] = [nil] + SRTPSuite.allCases
 
     /// Somebody in a room, with SRTP where a suite is given.

@@ -1,9 +1,9 @@
 import Testing
 
-/// For tests that compute for long: one of them runs at a time, in the whole process.
+/// For tests that compute for long or block their thread: one of them runs at a time, in the whole process.
 ///
 /// All tests share the cooperative pool's threads, one a core, and begin together: whoever awaits something would come back only behind all
-/// of these, and find that its floor, its request or its patience has run out meanwhile.
+/// of these, and find that its request or its patience has run out meanwhile. A time limit counts the wait for the turn too.
 public struct OneAtATime: SuiteTrait, TestTrait, TestScoping {
     /// Each case has a turn of its own.
     public var isRecursive: Bool { true }

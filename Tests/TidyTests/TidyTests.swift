@@ -10,7 +10,7 @@ import Testing
     /// Inside a floor a module imports another only along these edges.
     private static let edges: [String: Set<String>] = [
         "Messages": ["JSON", "Talk"], "Floor": ["Talk"], "ICE": ["STUN"], "Room": ["Floor", "Talk"], "JanusProtocol": ["JSON", "Talk"],
-        "Reactor": ["Telemetry"], "Kafka": ["Threads"], "Redis": ["Threads"], "Database": ["Threads"], "Configuration": [],
+        "Reactor": ["Telemetry", "Threads"], "Kafka": ["Threads"], "Redis": ["Threads"], "Database": ["Threads"], "Configuration": [],
         "Web": ["Telemetry", "Configuration", "Threads"], "HTTPClient": ["Telemetry"],
         "MediaPlane": ["Recorder", "Mixer", "PeerSession"],
         "JanusDoor": ["MediaPlane"],

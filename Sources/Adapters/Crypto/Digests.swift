@@ -72,9 +72,12 @@ public enum Digests {
 
     /// HMAC-SHA1 (RFC 2104) of bytes in place.
     public static func hmacSHA1(key: [UInt8], _ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        // RFC 2104 §2: a key longer than a block stands for its hash. OpenSSL's own HMAC looks its parts up by name each time.
+        let key = key.count > 64 ? hash(.sha1, key) : key
+        var (inner, outer) = ([UInt32](repeating: 0, count: 5), [UInt32](repeating: 0, count: 5))
         var digest = [UInt8](repeating: 0, count: HashFunction.sha1.byteCount)
-        var length: UInt32 = 0
-        HMAC(EVP_sha1(), key, Int32(key.count), bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count, &digest, &length)
+        talkburst_hmac_sha1_prepare(key, key.count, &inner, &outer)
+        talkburst_hmac_sha1(inner, outer, bytes.baseAddress, bytes.count, nil, 0, &digest)
         return digest
     }
 

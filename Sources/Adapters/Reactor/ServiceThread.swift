@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Threads
 
 /// A POSIX thread with a name, for what must not run on the cooperative pool: loops and blocking calls.
 public struct ServiceThread: Sendable {
@@ -8,9 +9,10 @@ public struct ServiceThread: Sendable {
     /// Starts a thread.
     /// - Parameters:
     ///   - name: as `top -H` shows it; 15 bytes of it.
+    ///   - pace: how soon it runs when there is something to do.
     ///   - body: what it does; the thread ends with it.
-    public init(name: String, _ body: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(Box(name: name, body: body))
+    public init(name: String, _ pace: Pace = .usual, _ body: @escaping @Sendable () -> Void) {
+        let box = Unmanaged.passRetained(Box(name: name, pace: pace, body: body))
         var thread = pthread_t()
         let code = pthread_create(
             &thread, nil,
@@ -18,6 +20,7 @@ public struct ServiceThread: Sendable {
                 guard let argument else { return nil }
                 let box = Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
                 clinux_name_thread(box.name)
+                box.pace.adopt()
                 box.body()
                 return nil
             }, box.toOpaque())
@@ -33,7 +36,10 @@ public struct ServiceThread: Sendable {
 
     private final class Box: Sendable {
         let name: String
+        let pace: Pace
         let body: @Sendable () -> Void
-        init(name: String, body: @escaping @Sendable () -> Void) { (self.name, self.body) = (String(name.prefix(15)), body) }
+        init(name: String, pace: Pace, body: @escaping @Sendable () -> Void) {
+            (self.name, self.pace, self.body) = (String(name.prefix(15)), pace, body)
+        }
     }
 }

@@ -6,8 +6,9 @@ public enum NamedThread {
     /// Runs `body` on a new detached thread named `name` (at most 15 bytes are shown by the kernel).
     ///
     /// When the system has no more threads the process ends: nothing sensible can go on without.
-    public static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(Start(name: name, body: body))
+    /// - Parameter pace: how soon it runs when there is something to do.
+    public static func start(_ name: String, _ pace: Pace = .usual, _ body: @escaping @Sendable () -> Void) {
+        let box = Unmanaged.passRetained(Start(name: name, pace: pace, body: body))
         var thread = pthread_t()
         let code = pthread_create(
             &thread, nil,
@@ -15,6 +16,7 @@ public enum NamedThread {
                 guard let argument else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
                 clinux_name_thread(String(start.name.prefix(15)))
+                start.pace.adopt()
                 start.body()
                 return nil
             }, box.toOpaque())
@@ -31,9 +33,11 @@ public enum NamedThread {
 
     private final class Start: Sendable {
         let name: String
+        let pace: Pace
         let body: @Sendable () -> Void
-        init(name: String, body: @escaping @Sendable () -> Void) {
+        init(name: String, pace: Pace, body: @escaping @Sendable () -> Void) {
             self.name = name
+            self.pace = pace
             self.body = body
         }
     }

@@ -1,4 +1,3 @@
-import CLinux
 import CWebSockets
 import Foundation
 import Glibc
@@ -105,7 +104,7 @@ final class ServiceLoop: @unchecked Sendable {
     /// Starts the service thread, which keeps this object and the delegate until `end()`.
     func start(_ delegate: any Delegate) {
         self.delegate = delegate
-        NamedThread.start("web") { self.serve() }
+        NamedThread.start("web", .prompt) { self.serve() }
     }
 
     /// Whether the caller runs on the service thread.
@@ -171,8 +170,6 @@ final class ServiceLoop: @unchecked Sendable {
 
     private func serve() {
         threadID.store(UInt(pthread_self()), ordering: .relaxed)
-        // People wait for what passes here; it is little at a time.
-        clinux_set_slice(100_000)
         let tick = talkburst_tick_start(events, context)
         while !ending { talkburst_loop_turn(events) }
         talkburst_tick_stop(events, tick)

@@ -31,7 +31,7 @@ long clinux_set_timer_slack(long nanoseconds) {
     return before;
 }
 
-void clinux_set_slice(unsigned long slice) {
+void clinux_set_slice(unsigned long nanoseconds) {
     // struct sched_attr, which libc's headers lack: its first version, of 48 bytes (linux/sched/types.h).
     struct {
         uint32_t size, policy;
@@ -39,7 +39,7 @@ void clinux_set_slice(unsigned long slice) {
         int32_t nice;
         uint32_t priority;
         uint64_t runtime, deadline, period;
-    } attributes = {.size = 48, .nice = getpriority(PRIO_PROCESS, 0), .runtime = slice};
+    } attributes = {.size = 48, .nice = getpriority(PRIO_PROCESS, 0), .runtime = nanoseconds};
     syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 

@@ -81,7 +81,7 @@ public final class MediaPlane: Sendable {
                 index: index, outlet: outlet, identity: identity, settings: settings, addresses: known, mail: mail, links: links,
                 output: output,
                 ring: rings[index], counters: counters)
-            return ServiceThread(name: "media-\(index)") { MediaWorker(parts).run() }
+            return ServiceThread(name: "media-\(index)", .prompt) { MediaWorker(parts).run() }
         }
     }
 

@@ -90,8 +90,6 @@ final class MediaWorker {
 
     /// Runs until `.stop`.
     func run() {
-        // A packet is late while others finish their turn.
-        clinux_set_slice(100_000)
         let poller = Poller()
         poller.watch(mailbox.descriptor, token: MediaWorker.mailToken)
         poller.watch(socket.descriptor, token: MediaWorker.mediaToken)

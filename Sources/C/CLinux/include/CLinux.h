@@ -33,9 +33,10 @@ void clinux_name_thread(const char *name);
 /// How late the kernel may wake the calling thread, and each thread that it starts from now on, ns (PR_SET_TIMERSLACK; prctl(2) is
 /// variadic). Returns what it was.
 long clinux_set_timer_slack(long nanoseconds);
-/// Asks the scheduler to let the calling thread run soon after it is woken, for shorter turns at a time (sched_setattr(2) has no function
-/// in libc): `slice` ns, 100,000 to 100,000,000. Kernels before 6.12 take no notice.
-void clinux_set_slice(unsigned long slice);
+/// Asks the scheduler for turns of `nanoseconds` (100,000 to 100,000,000; 0: the usual) for the calling thread and each that it starts from
+/// now on: the shorter, the sooner it runs when it is woken. sched_setattr(2), which libc has no function for; kernels before 6.12 take no
+/// notice.
+void clinux_set_slice(unsigned long nanoseconds);
 /// fork(2) and execve(2), which Swift can't call one after the other: the child gets its own process group and dies with the
 /// thread that calls this (PR_SET_PDEATHSIG), which must live as long as the process. Returns the pid or -1.
 pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output, int error);
