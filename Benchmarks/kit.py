@@ -240,6 +240,7 @@ class WebSocket:
         return data
 
     def receive(self):
+        text = b""
         while True:
             kind, size = self.take(2)
             if size == 126:
@@ -247,8 +248,11 @@ class WebSocket:
             elif size == 127:
                 size, = struct.unpack("!Q", self.take(8))
             data = self.take(size)
-            if kind & 15 == 1:
-                return data.decode()
+            # Text, or what goes on with it: Janus cuts what is long into frames (RFC 6455, 5.4).
+            if kind & 15 in (0, 1):
+                text += data
+                if kind & 0x80:
+                    return text.decode()
             if kind & 15 == 9:
                 self.socket.sendall(b"\x8a\x80\0\0\0\0")
 

@@ -58,7 +58,14 @@ class Contestant:
         self.ports = [one.getsockname()[1] for one in self.sockets]
 
     def enter(self):
-        self.janus, self.socket = kit.Janus(self.server.url), kit.udp()
+        self.janus, self.socket, self.streams = kit.Janus(self.server.url), kit.udp(), []
+        try:
+            self.come()
+        except Exception:
+            self.leave()
+            raise
+
+    def come(self):
         self.talker, = self.janus.attach()
         joined = self.janus.body(self.talker, request="join", room=ROOM, id=1, rtp=self.rtp(self.socket.getsockname()[1]))
         assert joined.get("audiobridge") == "joined", joined
@@ -90,7 +97,7 @@ class Contestant:
         return {"ip": "127.0.0.1", "port": port, "payload_type": 100}
 
     def leave(self):
-        if self.how != "participants":
+        if self.streams:
             self.janus.bodies([(self.talker, {"request": "stop_rtp_forward", "room": ROOM, "stream_id": stream}) for stream in self.streams])
         # The session's end takes its handles out of the room.
         self.janus.all([{"janus": "destroy"}])

@@ -39,11 +39,7 @@ final class ClientHandle: @unchecked Sendable {
         // The library waits for its timers in whole milliseconds, rounded down, and asks over and over through the rest of the last one.
         // Its threads, which inherit this from the one that makes them, are woken after that rest.
         let slack = clinux_set_timer_slack(2_000_000)
-        Pace.prompt.adopt()
-        defer {
-            Pace.usual.adopt()
-            _ = clinux_set_timer_slack(slack)
-        }
+        defer { _ = clinux_set_timer_slack(slack) }
         guard let client = rd_kafka_new(kind, configuration, &text, text.count) else {
             Unmanaged<ClientContext>.fromOpaque(opaque).release()
             throw KafkaError(.configuration, "Kafka client for \(settings.bootstrap): \(message(text))")

@@ -76,7 +76,7 @@ public final class KafkaConsumer: Sendable {
         }
         self.loop = loop
         rd_kafka_poll_set_consumer(handle.client)
-        NamedThread.start("kafka-consumer", .prompt) { [handle, loop] in loop.run(handle) }
+        NamedThread.start("kafka-consumer") { [handle, loop] in loop.run(handle) }
     }
 
     deinit { loop.stop(waking: handle, then: {}) }

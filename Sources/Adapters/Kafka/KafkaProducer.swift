@@ -24,7 +24,7 @@ public final class KafkaProducer: Sendable {
             rd_kafka_conf_set_dr_msg_cb($0, answerDelivery)
         }
         self.context = context
-        NamedThread.start("kafka-producer", .prompt) { [handle, context] in Self.serve(handle, context) }
+        NamedThread.start("kafka-producer") { [handle, context] in Self.serve(handle, context) }
     }
 
     deinit { context.ask(.stop(within: .zero, then: {}), waking: handle) }

@@ -34,7 +34,7 @@ public final class RedisClient: Sendable {
     public init(url: String, onUpChange: @escaping @Sendable (Bool) -> Void = { _ in }) throws(RedisError) {
         let address = try RedisAddress(url: url)
         shared = RedisShared()
-        NamedThread.start("redis", .prompt) { [shared] in
+        NamedThread.start("redis") { [shared] in
             var loop = RedisLoop(address: address, shared: shared, onUpChange: onUpChange)
             loop.run()
         }

@@ -14,7 +14,7 @@ public struct MediaSettings: Sendable {
     /// How many workers there are, each with a thread and a UDP port of its own; 1…64.
     public var workers = MediaSettings.processors
     /// From how many participants of a room on its home worker on others take their part.
-    public var shareFrom = 200
+    public var shareFrom = 2_000
     /// The address that devices are told; nil: the bound one.
     public var announcedIP: String?
     /// Whether WebRTC peers may come over TCP.

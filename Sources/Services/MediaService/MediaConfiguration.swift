@@ -56,7 +56,7 @@ public struct MediaConfiguration: Sendable {
         if port != 0, Int(port) + media.workers - 1 > 65_535 {
             section.reject("port", "\(media.workers) workers need as many ports from \(port) on")
         }
-        media.shareFrom = section.int("share_from", default: 200, in: 1...1_000_000)
+        media.shareFrom = section.int("share_from", default: 2_000, in: 1...1_000_000)
         media.tcp = section.bool("tcp", default: true)
         let announced = section.string("announced_ip", default: "")
         media.announcedIP = announced.isEmpty ? nil : announced

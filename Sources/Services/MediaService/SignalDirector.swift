@@ -55,7 +55,7 @@ final class SignalDirector: Sendable {
     /// - Parameter mailbox: made before it, so that what it talks to can already hold its other end.
     init(_ parts: Parts, mailbox: Mailbox<DirectorInput>) {
         self.mailbox = mailbox
-        thread = ServiceThread(name: "director", .prompt) {
+        thread = ServiceThread(name: "director") {
             let state = DirectorState(parts, mailbox: mailbox)
             let poller = Poller()
             poller.watch(mailbox.descriptor, token: 0)
