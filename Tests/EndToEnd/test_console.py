@@ -91,6 +91,18 @@ class Page:
         return self.driver.execute_async_script(
             "const done = arguments[2]; import('/talk.js').then((m) => done(m.voice.channels.get(arguments[0])?.[arguments[1]] ?? null))", gid, field)
 
+    def speak(self, gid, radio):
+        """Talks for two seconds with the space bar, and a radio hears them."""
+        self.find("#detail").click()
+        self.keys().key_down(Keys.SPACE).perform()
+        self.wait(lambda: self.channel(gid, "mine") == "granted", "the grant")
+        self.shot("talking")
+        time.sleep(2)
+        self.keys().key_up(Keys.SPACE).perform()
+        self.wait(lambda: self.channel(gid, "mine") == "none", "the release")
+        heard, _ = radio.receive(0.3)
+        assert 85 <= len(heard) <= 125, len(heard)
+
 
 @pytest.fixture
 def page(browser, stack, tmp_path):
@@ -104,15 +116,7 @@ def test_the_space_bar_talks_and_radios_hear(page, stack, bus, tmp_path):
     gid = page.create("Console one", members="3")
     page.monitor(gid)
     radio = Device(stack, gid, 3)
-    page.find("#detail").click()
-    page.keys().key_down(Keys.SPACE).perform()
-    page.wait(lambda: page.channel(gid, "mine") == "granted", "the grant")
-    page.shot("talking")
-    time.sleep(2)
-    page.keys().key_up(Keys.SPACE).perform()
-    page.wait(lambda: page.channel(gid, "mine") == "none", "the release")
-    heard, _ = radio.receive(0.3)
-    assert 85 <= len(heard) <= 125, len(heard)
+    page.speak(gid, radio)
     record = wait_for(lambda: bus.talks(DISPATCHER, gid), 10, "the record")[0]
     path = tmp_path / "talk.mp3"
     path.write_bytes(requests.get(record["file_path"], timeout=5).content)
@@ -144,14 +148,7 @@ def test_where_udp_is_blocked_it_talks_and_hears_over_tcp(stack, bus, speech, tm
         gid = page.create("Console behind a wall", members="3")
         page.monitor(gid)
         radio = Device(stack, gid, 3)
-        page.find("#detail").click()
-        page.keys().key_down(Keys.SPACE).perform()
-        page.wait(lambda: page.channel(gid, "mine") == "granted", "the grant")
-        time.sleep(2)
-        page.keys().key_up(Keys.SPACE).perform()
-        page.wait(lambda: page.channel(gid, "mine") == "none", "the release")
-        heard, _ = radio.receive(0.3)
-        assert 85 <= len(heard) <= 125, len(heard)
+        page.speak(gid, radio)
         assert radio.floor("request")["state"] == "granted"
         radio.talk(speech[:100])
         radio.floor("release")

@@ -118,15 +118,15 @@ struct DTLSAssociation {
         return opened
     }
 
-    /// close_notify, as a datagram. Its sequence number is always the same, so it is for once.
-    func goodbye() -> [UInt8] {
+    /// close_notify, as a datagram; nil where OpenSSL can't. Its sequence number is always the same, so it is for once.
+    func goodbye() -> [UInt8]? {
         // The part of the nonce that goes with the record is drawn, as OpenSSL draws where it begins; so the two never meet.
         var explicit = [UInt8](repeating: 0, count: Self.nonceBytes)
         let text: [UInt8] = [1, 0]
         let aad = Self.additionalData(Self.alert, Self.goodbyeSequence, count: text.count)
         guard RAND_bytes(&explicit, Int32(explicit.count)) == 1,
             let sealed = Self.crypt(writing.cipher, writing.salt + explicit, aad, text, tag: nil)
-        else { return [] }
+        else { return nil }
         let body = explicit + sealed.text + sealed.tag
         return [Self.alert] + Self.version + Self.place(Self.goodbyeSequence) + Self.length(body.count) + body
     }

@@ -122,7 +122,7 @@ public final class DTLSSession {
     public func close() {
         guard let association, !isOver else { return }
         isOver = true
-        queue.outgoing.append(association.goodbye())
+        if let goodbye = association.goodbye() { queue.outgoing.append(goodbye) }
     }
 
     private func proceed(_ ssl: OpaquePointer) -> Event {
