@@ -62,7 +62,8 @@ def test_loss_is_concealed(stack, bus, room, speech, tmp_path):
 def test_repeated_and_hostile_records_do_no_harm(stack, bus, room, speech):
     say(stack, room, 9, speech[:30])
     talk = archived(stack, room)[0]
-    raw = [m.value() for m in bus.of("ptt.talks") if talk["talk_id"].encode() in m.value()][0]
+    # The archive may have read the record before this client did.
+    raw = wait_for(lambda: [m.value() for m in bus.of("ptt.talks") if talk["talk_id"].encode() in m.value()], 10, "the talk record")[0]
     for _ in range(5):
         bus.send(raw, str(room), topic="ptt.talks")
     before = len(bus.of("ptt.dead-letter"))
