@@ -2,7 +2,7 @@ import JSON
 import Testing
 
 @Suite struct JSONValueTests {
-    private func parse(_ text: String) throws -> JSONValue { try JSONValue(parsing: text.utf8) }
+    private func parse(_ text: String) throws -> JSONValue { try JSONValue(parsing: Array(text.utf8)) }
 
     @Test func everyKind() throws {
         let value = try parse(#"{"a":[null,true,false,1,-2,1.5,"x\u00e9\n",{}],"b":[]}"#)

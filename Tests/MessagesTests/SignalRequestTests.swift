@@ -7,7 +7,7 @@ import Testing
 func group(_ value: Int64) -> GroupID { GroupID(value) ?? { preconditionFailure("test group") }() }
 func user(_ value: Int64) -> UserID { UserID(value) ?? { preconditionFailure("test user") }() }
 func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
-func json(_ text: String) throws -> JSONValue { try JSONValue(parsing: text.utf8) }
+func json(_ text: String) throws -> JSONValue { try JSONValue(parsing: Array(text.utf8)) }
 
 @Suite struct SignalRequestTests {
     private func read(_ text: String) -> SignalReading { SignalRequest.read(Array(text.utf8)) }

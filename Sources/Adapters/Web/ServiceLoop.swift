@@ -39,6 +39,8 @@ final class ServiceLoop: @unchecked Sendable {
     private let retry: UnsafeMutablePointer<lws_retry_bo_t>
     private var delegate: (any Delegate)?
     private var ending = false
+    /// What is done every second; service thread only.
+    private var everySecond: (body: @Sendable () -> Void, at: Int)?
     /// A buffer for one frame or one part of a body, the bytes libwebsockets wants in front included; service thread only.
     private var scratch: UnsafeMutableRawBufferPointer
 
@@ -123,6 +125,11 @@ final class ServiceLoop: @unchecked Sendable {
         }
     }
 
+    /// Does something every second from now on, also while nothing else happens.
+    func repeatEverySecond(_ body: @escaping @Sendable () -> Void) {
+        post(.run { self.everySecond = (body, 0) })
+    }
+
     /// Ends the service thread: all connections are closed, and when this returns no callback runs any more.
     func end() async {
         post(.run { self.ending = true })
@@ -163,6 +170,7 @@ final class ServiceLoop: @unchecked Sendable {
         if reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED {
             // Told once for each protocol; the first one empties the mailbox.
             drain()
+            tick()
             return 0
         }
         return delegate?.handle(wsi, reason, input, length) ?? 0
@@ -179,8 +187,17 @@ final class ServiceLoop: @unchecked Sendable {
             return mailbox.ended
         }
         lws_context_destroy(context)
-        delegate = nil
+        (delegate, everySecond) = (nil, nil)
         for continuation in continuations { continuation.resume() }
+    }
+
+    private func tick() {
+        guard let (body, at) = everySecond else { return }
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now)
+        guard now.tv_sec != at else { return }
+        everySecond?.at = now.tv_sec
+        body()
     }
 
     private func drain() {

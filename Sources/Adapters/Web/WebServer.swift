@@ -29,6 +29,9 @@ public final class WebServer: Sendable {
     /// Runs a job on the service thread, after those that were posted before; never waits. Once the server has stopped it does not run.
     public func post(_ job: @escaping @Sendable () -> Void) { loop.post(.run(job)) }
 
+    /// Runs a job on the service thread every second from now on, in the place of one that was given before.
+    public func repeatEverySecond(_ job: @escaping @Sendable () -> Void) { loop.repeatEverySecond(job) }
+
     /// Stops: WebSockets are told 1001, requests under way may be answered until the grace is over, then everything is closed.
     public func stop(grace: Duration = .seconds(2)) async {
         await withTaskGroup(of: Void.self) { group in

@@ -12,7 +12,7 @@ static inline void talkburst_loop_turn(struct ev_loop *loop) { ev_run(loop, EVRU
 static inline void talkburst_loop_free(struct ev_loop *loop) { ev_loop_destroy(loop); }
 
 // libwebsockets sets its one libev timer anew while it runs, which libev ignores: a shorter time would only count after the longer one.
-// Each event makes it look at all its times, so an event every 250 ms keeps them that exact.
+// Each event makes it look at all its times, so an event every second keeps them that exact; they are whole seconds.
 static inline void talkburst_tick(struct ev_loop *loop, ev_timer *timer, int events) {
     (void)loop;
     (void)events;
@@ -21,7 +21,7 @@ static inline void talkburst_tick(struct ev_loop *loop, ev_timer *timer, int eve
 static inline void *talkburst_tick_start(struct ev_loop *loop, struct lws_context *context) {
     ev_timer *timer = (ev_timer *)malloc(sizeof(ev_timer));
     if (!timer) return NULL;
-    ev_timer_init(timer, talkburst_tick, 0.25, 0.25);
+    ev_timer_init(timer, talkburst_tick, 1, 1);
     timer->data = context;
     ev_timer_start(loop, timer);
     return timer;

@@ -29,12 +29,8 @@ extension JSONValue {
     /// Parses one JSON text. Where a whole number is beyond 64 bits, all of the text's numbers become doubles. Of a member that is named
     /// twice the last counts.
     /// - Throws: `JSONError` when the bytes are not one UTF-8 JSON text, or nest deeper than 512 levels.
-    public init(parsing bytes: some Sequence<UInt8>) throws(JSONError) {
-        let parse: (UnsafeRawBufferPointer) -> Result<JSONValue, JSONError> = { text in
-            Result { () throws(JSONError) in try JSONValue(text: text) }
-        }
-        let result =
-            bytes.withContiguousStorageIfAvailable { parse(UnsafeRawBufferPointer($0)) } ?? Array(bytes).withUnsafeBytes { parse($0) }
+    public init(parsing bytes: [UInt8]) throws(JSONError) {
+        let result = bytes.withUnsafeBytes { text in Result { () throws(JSONError) in try JSONValue(text: text) } }
         self = try result.get()
     }
 

@@ -84,6 +84,7 @@ extension GroupOptions {
     /// Reads `options`; unknown ones are ignored.
     public init(_ fields: Fields) throws(Refusal) {
         self.init()
+        guard !fields.object.isEmpty else { return }
         for (name, path, range) in GroupOptions.numbers {
             self[keyPath: path] = try fields.optionalInteger(name, in: range).map { Int($0) }
         }
@@ -94,6 +95,7 @@ extension GroupOptions {
 
     /// What is set, as JSON.
     public var json: JSONValue {
+        guard self != GroupOptions() else { return [:] }
         var members: [String: JSONValue] = [:]
         for (name, path, _) in GroupOptions.numbers { members[name] = self[keyPath: path].map { .int(Int64($0)) } }
         for (name, path) in GroupOptions.switches { members[name] = self[keyPath: path].map { .bool($0) } }

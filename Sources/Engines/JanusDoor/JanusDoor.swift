@@ -58,7 +58,6 @@ public final class JanusDoor: Sendable {
         var events: [DoorEvent] = []
         /// Whose thread hears it; nil before `serve` and after `close`.
         var server: WebServer?
-        var ticking: Task<Void, Never>?
     }
 
     /// Opens the door; `endpoint` is to be given to a web server.
@@ -70,20 +69,15 @@ public final class JanusDoor: Sendable {
 
     /// From now on the door lives on this server's thread. To be called once, with the server that has ``endpoint``.
     public func serve(on server: WebServer) {
-        // Not for each event: all sessions are looked at, and there may be a hundred thousand.
-        let ticking = Task { [weak self] in
-            while (try? await Task.sleep(for: .seconds(1))) != nil { server.post { [weak self] in self?.tick() } }
-        }
-        inbox.withLock { ($0.server, $0.ticking) = (server, ticking) }
+        inbox.withLock { $0.server = server }
         server.post { [self] in hear() }
+        // Not for each event: all sessions are looked at, and there may be a hundred thousand.
+        server.repeatEverySecond { [weak self] in self?.tick() }
     }
 
     /// Closes the door: what comes from now on is not heard.
     public func close() {
-        inbox.withLock {
-            $0.ticking?.cancel()
-            $0 = Inbox()
-        }
+        inbox.withLock { $0 = Inbox() }
     }
 
     /// The path and subprotocol that Janus clients use.

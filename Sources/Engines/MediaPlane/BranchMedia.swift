@@ -62,8 +62,8 @@ extension MediaWorker {
             rtcp(bytes, from: transport, now)
             return
         }
-        guard let header = RTPHeader(bytes, levelExtension: transport.media.levelExtension),
-            header.payloadType == transport.media.payloadType,
+        guard let header = RTPHeader(bytes, levelExtension: transport.terms.media.levelExtension),
+            header.payloadType == transport.terms.media.payloadType,
             header.payloadSize <= FanOut.payloadMaximum
         else {
             counters.garbage.increment()

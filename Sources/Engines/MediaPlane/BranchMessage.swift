@@ -8,11 +8,9 @@ import Talk
 /// A participant's transport as the home describes it to the worker where it is to be.
 struct Hosting: Sendable {
     var uid: UserID
-    var endpoint: EndpointID
     /// Tells this stay from an earlier one.
     var generation: UInt64
-    var media: MediaDescription
-    var latch: (username: String, password: String)
+    var terms: MediaTerms
     /// Hears both streams of a dual floor.
     var dual: Bool
     var suspended: Bool
@@ -29,7 +27,7 @@ enum BranchCommand: Sendable {
     /// As `host`, with the transport that it has in another room on this worker, where that is still there.
     case adopt(Hosting, from: GroupID)
     /// Somebody's media is described anew: a first offer, or another.
-    case describe(UserID, MediaDescription, latch: (username: String, password: String))
+    case describe(UserID, MediaTerms)
     /// Somebody is gone.
     case unhost(UserID, generation: UInt64)
     /// Stops or resumes what somebody hears.

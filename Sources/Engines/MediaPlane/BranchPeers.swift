@@ -32,14 +32,14 @@ extension MediaWorker {
     /// A plain device's binding moves its address to where it came from.
     private func latch(_ message: STUNMessage, _ transport: Transport, from source: SocketAddress) {
         // Passive TCP is announced to WebRTC peers alone.
-        guard !source.isTCP, message.isAuthentic(password: transport.latch.password, hmac: { Digests.hmacSHA1(key: $0, $1) }) else {
+        guard !source.isTCP, message.isAuthentic(password: transport.terms.latch.password, hmac: { Digests.hmacSHA1(key: $0, $1) }) else {
             counters.garbage.increment()
             return
         }
         move(transport, to: source)
         send(
             STUNMessage.success(
-                transaction: message.transaction, address: source.bytes, port: source.port, password: transport.latch.password,
+                transaction: message.transaction, address: source.bytes, port: source.port, password: transport.terms.latch.password,
                 hmac: { Digests.hmacSHA1(key: $0, $1) }), to: source)
     }
 

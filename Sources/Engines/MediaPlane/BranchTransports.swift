@@ -23,11 +23,11 @@ extension MediaWorker {
             branch.transports[uid] = nil
             branch.radios.removeAll { $0 == uid }
             retire(transport)
-        case .describe(let uid, let media, let latch):
+        case .describe(let uid, let terms):
             guard let transport = branch.transports[uid] else { return }
             silence(transport)
-            transport.describe(media, latch: latch, at: Clocks.monotonicNs())
-            latches[latch.username] = transport
+            transport.describe(terms, at: Clocks.monotonicNs())
+            latches[terms.latch.username] = transport
             watch(transport)
             listen(transport)
         case .suspend(let uid, let suspended):
@@ -66,7 +66,7 @@ extension MediaWorker {
         if let moved {
             moved.move(to: branch, hosting)
         } else {
-            latches[transport.latch.username] = transport
+            latches[transport.terms.latch.username] = transport
             watch(transport)
             map.count(onWorker: index, by: 1)
         }
@@ -75,7 +75,7 @@ extension MediaWorker {
         // A stay that takes over the floor's holder goes on talking.
         if branch.main.talker == hosting.uid { branch.main.talkerTransport = transport }
         if let override = branch.override, override.talker == hosting.uid { override.talkerTransport = transport }
-        if moved == nil, let declared = hosting.media.address {
+        if moved == nil, let declared = hosting.terms.media.address {
             transport.declared = declared
             take(declared, for: transport)
             if settings.trustedNetworks.contains(where: { declared.isIn($0) }) { transport.address = declared }

@@ -3,7 +3,7 @@ import Room
 import Talk
 
 /// A door: where participants' signalling comes from. Called on the worker's thread: it only takes the event over.
-public protocol Door: Sendable {
+public protocol Door: AnyObject, Sendable {
     /// Takes an event for its clients.
     func deliver(_ event: DoorEvent)
 }

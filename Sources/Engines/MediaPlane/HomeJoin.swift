@@ -21,7 +21,7 @@ extension MediaWorker {
     func changeRoom(_ from: GroupID, _ to: GroupID, _ joining: Joining, _ token: UInt64, _ door: any Door) throws(Refusal) {
         let old = try room(from, joining.uid, joining.endpoint)
         guard let place = old.places[joining.uid] else { throw Refusal(.notJoined, "user \(joining.uid) is not in room \(from)") }
-        let join = PendingJoin(gid: to, joining: joining, media: place.media, from: (from, place), door: door, token: token)
+        let join = PendingJoin(gid: to, joining: joining, media: place.terms.media, from: (from, place), door: door, token: token)
         let home = map.home(of: to)
         if let home, home != index { mailboxes[home].post(.arrive(join)) } else { lookUp(join) }
     }
@@ -86,7 +86,7 @@ extension MediaWorker {
             place = carried
         } else {
             let worker = map.place(home: index, counts: room.counts, sharing: settings.shareFrom)
-            place = RoomHost.Place(worker: worker, generation: 0, media: prepared(join.media), latch: newLatch())
+            place = RoomHost.Place(worker: worker, generation: 0, terms: MediaTerms(prepared(join.media), latch: newLatch()))
         }
         place.generation = participant.generation
         if let old { room.counts[old.worker] -= 1 } else { count(uid, by: 1) }
@@ -94,8 +94,8 @@ extension MediaWorker {
         room.places[uid] = place
         openBranch(of: room, on: place.worker)
         let hosting = Hosting(
-            uid: uid, endpoint: participant.endpoint, generation: participant.generation, media: place.media, latch: place.latch,
-            dual: participant.dual, suspended: participant.suspended, usesRTCP: participant.signalling == .rtcp)
+            uid: uid, generation: participant.generation, terms: place.terms, dual: participant.dual, suspended: participant.suspended,
+            usesRTCP: participant.signalling == .rtcp)
         if let (from, _) = join.from {
             tell(.adopt(hosting, from: from), of: room.gid, on: place.worker)
         } else {
@@ -152,9 +152,10 @@ extension MediaWorker {
     }
 
     func answer(_ place: RoomHost.Place, _ room: RoomHost) -> MediaAnswer {
-        MediaAnswer(
-            address: addresses[place.worker], payloadType: place.media.payloadType, ssrc: place.media.ssrc ?? room.main.ssrc,
-            overrideSSRC: room.override?.ssrc, latch: place.latch, srtp: place.media.srtp?.local)
+        let media = place.terms.media
+        return MediaAnswer(
+            address: addresses[place.worker], payloadType: media.payloadType, ssrc: media.ssrc ?? room.main.ssrc,
+            overrideSSRC: room.override?.ssrc, latch: place.terms.latch, srtp: media.srtp?.local)
     }
 
     /// A WebRTC peer gets an SSRC that it keeps.
@@ -167,19 +168,19 @@ extension MediaWorker {
     /// An offer of somebody who is in the room: their first, new ICE credentials, or another peer's.
     func describe(_ uid: UserID, _ offered: MediaDescription, in room: RoomHost) throws(Refusal) -> MediaAnswer {
         guard var place = room.places[uid] else { throw Refusal(.notJoined, "user \(uid) is not in room \(room.gid)") }
-        let before = place.media.webRTC
+        let before = place.terms.media
         var media = prepared(offered)
-        media.ssrc = place.media.ssrc ?? media.ssrc
+        media.ssrc = before.ssrc ?? media.ssrc
         // The same credentials again are no restart: ours stay too.
-        if before?.credentials != offered.webRTC?.credentials, before != nil { place.latch = newLatch() }
-        place.media = media
+        let isRestart = before.webRTC.map { $0.credentials != offered.webRTC?.credentials } ?? false
+        place.terms = MediaTerms(media, latch: isRestart ? newLatch() : place.terms.latch)
         room.places[uid] = place
-        tell(.describe(uid, media, latch: place.latch), of: room.gid, on: place.worker)
+        tell(.describe(uid, place.terms), of: room.gid, on: place.worker)
         return answer(place, room)
     }
 
-    /// RFC 8445 §5.3: at least 24 bits of the name and 128 of the password are random.
-    private func newLatch() -> (username: String, password: String) { (hex(8), hex(16)) }
+    /// RFC 8445 §5.3: at least 24 bits of the name and 128 of the password are random. A name of up to 15 bytes needs no memory of its own.
+    private func newLatch() -> (username: String, password: String) { (text(10), text(22)) }
 
     func correct(_ gid: GroupID, _ uid: UserID, _ generation: UInt64, _ role: Role) {
         guard let room = rooms[gid], let participant = room.machine.participants[uid], participant.generation == generation,
@@ -188,10 +189,13 @@ extension MediaWorker {
         run(effects, in: room)
     }
 
-    private func hex(_ bytes: Int) -> String {
-        (0..<bytes).map { _ in
-            let byte = UInt8.random(in: 0 ... .max, using: &random)
-            return (byte < 16 ? "0" : "") + String(byte, radix: 16)
-        }.joined()
+    /// So many random ice-chars (RFC 8839 §5.4), of six bits each.
+    private func text(_ count: Int) -> String {
+        String(unsafeUninitializedCapacity: count) { bytes in
+            for index in 0..<count { bytes[index] = MediaWorker.iceChars[Int.random(in: 0..<64, using: &random)] }
+            return count
+        }
     }
+
+    private static let iceChars = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 }

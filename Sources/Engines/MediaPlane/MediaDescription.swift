@@ -22,6 +22,16 @@ public struct MediaDescription: Sendable, Equatable {
     public init() {}
 }
 
+/// What is settled about a participant's media. The room's home and the transport have the same one, for there are many listeners.
+final class MediaTerms: Sendable {
+    /// What the participant said.
+    let media: MediaDescription
+    /// Under which it latches, or makes its checks.
+    let latch: (username: String, password: String)
+
+    init(_ media: MediaDescription, latch: (username: String, password: String)) { (self.media, self.latch) = (media, latch) }
+}
+
 /// The master keys of a participant's SRTP.
 public struct SRTPKeys: Sendable, Equatable {
     /// What the participant sends with.

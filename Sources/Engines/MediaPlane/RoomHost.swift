@@ -49,8 +49,7 @@ final class RoomHost {
     struct Place {
         var worker: Int
         var generation: UInt64
-        var media: MediaDescription
-        var latch: (username: String, password: String)
+        var terms: MediaTerms
     }
     /// Who is told what; shared with the doors without a copy.
     struct Audience {

@@ -56,12 +56,10 @@ final class Transport {
     let uid: UserID
     unowned(unsafe) private(set) var branch: Branch
     private(set) var generation: UInt64
-    /// What it said about its media.
-    private(set) var media: MediaDescription
-    /// Under which it latches, or makes its checks.
-    private(set) var latch: (username: String, password: String)
-    /// All names under which it is found: a restart leaves the older ones.
-    private(set) var latchNames: [String]
+    /// What it said about its media, and under which name it latches, or makes its checks.
+    private(set) var terms: MediaTerms
+    /// Other names under which it is found still: a restart leaves them.
+    private var olderNames: [String] = []
     /// WebRTC's part of it; nil: it has an address, or latches.
     private(set) var peer: PeerSession<SocketAddress>?
     private let identity: DTLSIdentity
@@ -78,7 +76,7 @@ final class Transport {
     /// In the override's, where the room has one.
     var override: Listener {
         if let overriding { return overriding }
-        let made = Listener(payloadType: media.payloadType, dual: true, sender: sender, ssrc: media.ssrc)
+        let made = newListener(dual: true)
         overriding = made
         return made
     }
@@ -105,10 +103,10 @@ final class Transport {
     var strayedAt: Int64 = 0
 
     init(_ hosting: Hosting, branch: Branch, identity: DTLSIdentity, at now: Int64) {
-        (uid, self.branch, generation, latch) = (hosting.uid, branch, hosting.generation, hosting.latch)
-        (media, isSuspended, dual, latchNames) = (hosting.media, hosting.suspended, hosting.dual, [hosting.latch.username])
-        self.identity = identity
-        if let keys = hosting.media.srtp {
+        (uid, self.branch, generation, terms) = (hosting.uid, branch, hosting.generation, hosting.terms)
+        (isSuspended, dual, self.identity) = (hosting.suspended, hosting.dual, identity)
+        let media = hosting.terms.media
+        if let keys = media.srtp {
             sender = try? SRTPSender(keys.local)
             receiver = try? SRTPReceiver(keys.remote)
         }
@@ -116,7 +114,10 @@ final class Transport {
         if let offer = media.webRTC { peer = newPeer(offer, at: now) }
     }
 
-    private var credentials: ICECredentials { ICECredentials(ufrag: latch.username, password: latch.password) }
+    /// All names under which it is found.
+    var latchNames: [String] { olderNames + [terms.latch.username] }
+
+    private var credentials: ICECredentials { ICECredentials(ufrag: terms.latch.username, password: terms.latch.password) }
 
     private func newPeer(_ offer: WebRTCOffer, at now: Int64) -> PeerSession<SocketAddress> {
         PeerSession(identity, offer.role, fingerprint: offer.fingerprint, local: credentials, remote: offer.credentials, at: now)
@@ -126,7 +127,7 @@ final class Transport {
     var isReady: Bool { peer == nil || sender != nil }
 
     /// The SSRC of what it hears.
-    var heardSSRC: UInt32 { media.ssrc ?? branch.main.ssrc }
+    var heardSSRC: UInt32 { terms.media.ssrc ?? branch.main.ssrc }
 
     /// Goes over to another room, whose streams it hears anew. It must be out of the old one's fan-outs.
     func move(to branch: Branch, _ hosting: Hosting) {
@@ -138,10 +139,10 @@ final class Transport {
 
     /// Another description: an offer of somebody who had none, new ICE credentials, or a new peer altogether. It must be out of the
     /// fan-outs.
-    func describe(_ media: MediaDescription, latch: (username: String, password: String), at now: Int64) {
-        guard let offer = media.webRTC else { return }
-        (self.media, self.latch) = (media, latch)
-        if !latchNames.contains(latch.username) { latchNames.append(latch.username) }
+    func describe(_ terms: MediaTerms, at now: Int64) {
+        guard let offer = terms.media.webRTC else { return }
+        if terms.latch.username != self.terms.latch.username { olderNames.append(self.terms.latch.username) }
+        self.terms = terms
         if let peer, peer.fingerprint == offer.fingerprint {
             peer.restart(local: credentials, remote: offer.credentials, at: now)
         } else {
@@ -159,8 +160,12 @@ final class Transport {
     }
 
     private func renewListeners() {
-        main = Listener(payloadType: media.payloadType, dual: dual, sender: sender, ssrc: media.ssrc)
+        main = newListener(dual: dual)
         overriding = nil
+    }
+
+    private func newListener(dual: Bool) -> Listener {
+        Listener(payloadType: terms.media.payloadType, dual: dual, sender: sender, ssrc: terms.media.ssrc)
     }
 }
 

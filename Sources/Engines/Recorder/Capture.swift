@@ -59,7 +59,7 @@ enum Capture {
     static func read(_ bytes: [UInt8]) -> Contents? {
         guard bytes.starts(with: magic), bytes.count >= 12 else { return nil }
         let length = Int(number(bytes, 8, 4))
-        guard length <= bytes.count - 12, let facts = try? JSONValue(parsing: bytes[12..<12 + length]), let start = start(facts),
+        guard length <= bytes.count - 12, let facts = try? JSONValue(parsing: Array(bytes[12..<12 + length])), let start = start(facts),
             let name = facts["file_name"]?.string
         else { return nil }
         var contents = Contents(start: start, fileName: name)

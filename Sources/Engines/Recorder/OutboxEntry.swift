@@ -23,7 +23,7 @@ public struct OutboxEntry: Sendable, Hashable {
     }
 
     init?(_ bytes: [UInt8]) {
-        guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")), let facts = try? JSONValue(parsing: bytes[..<end]),
+        guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")), let facts = try? JSONValue(parsing: Array(bytes[..<end])),
             let talkID = facts["talk_id"]?.string.flatMap({ TalkID($0) }), let gid = facts["gid"]?.integer.flatMap({ GroupID($0) }),
             let fileName = facts["file_name"]?.string
         else { return nil }
