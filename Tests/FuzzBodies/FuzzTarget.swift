@@ -9,6 +9,7 @@ import RTP
 import SDP
 import STUN
 import SecureRTP
+import Synchronization
 import Talk
 import Web
 
@@ -30,7 +31,9 @@ public struct FuzzTarget: Sendable {
     }
 
     /// All of them.
-    public static let all: [FuzzTarget] = [rtp, rtcp, srtp, stream, stun, ice, sdp, dtls, peer, janus, signal, records, http, opus, wav]
+    public static let all: [FuzzTarget] = [
+        rtp, rtcp, srtp, stream, stun, ice, sdp, dtls, association, peer, janus, signal, records, http, opus, wav,
+    ]
 
     static func text(_ texts: String...) -> [[UInt8]] { texts.map { Array($0.utf8) } }
 }
@@ -134,6 +137,39 @@ extension FuzzTarget {
         for _ in 0..<2 {
             let event = bytes.withUnsafeBytes { session.receive($0, at: 0) }
             if case .connected = event { preconditionFailure("connected by one datagram") }
+        }
+    }
+
+    /// A server whose handshake is done, and what its client then said, each with another tag: without the keys nothing is heard.
+    private final class Established: Sendable {
+        let session: Mutex<DTLSSession>
+        let seeds: [[UInt8]]
+
+        init(_ identity: DTLSIdentity) throws {
+            let server = try DTLSSession(identity, .server, fingerprint: identity.fingerprint)
+            let client = try DTLSSession(identity, .client, fingerprint: identity.fingerprint)
+            _ = client.start(at: 0)
+            for _ in 0..<8 {
+                for datagram in client.takeOutgoing() { _ = datagram.withUnsafeBytes { server.receive($0, at: 0) } }
+                for datagram in server.takeOutgoing() { _ = datagram.withUnsafeBytes { client.receive($0, at: 0) } }
+            }
+            client.close()
+            let said: [[UInt8]] = client.takeOutgoing().map { datagram in
+                // All of the tag: a mutation or two must not mend it.
+                datagram.dropLast(16) + datagram.suffix(16).map { $0 ^ 0x55 }
+            }
+            seeds = said + said.map { $0 + $0 }
+            session = Mutex(server)
+        }
+    }
+
+    private static let established = identity.flatMap { try? Established($0) }
+
+    static let association = FuzzTarget("association", seeds: established?.seeds ?? []) { bytes in
+        guard let established else { preconditionFailure("no session is established") }
+        established.session.withLock { session in
+            let event = bytes.withUnsafeBytes { session.receive($0, at: 1) }
+            precondition(event == .none && session.takeOutgoing().isEmpty, "a record without the keys said something")
         }
     }
 

@@ -15,14 +15,36 @@ struct DTLSAssociation {
         case goodbye
     }
 
-    /// One direction's key and the fixed part of its nonce (RFC 5288 §3).
-    private struct Key {
-        var cipher: [UInt8]
-        var salt: [UInt8]
+    /// Both directions' keys and the fixed parts of their nonces (RFC 5288 §3), as they are derived (RFC 5246 §6.3): client key, server key,
+    /// client salt, server salt. Wiped when nobody has them any more.
+    private final class Keys {
+        private let block: UnsafeMutableRawBufferPointer
+        private let keyBytes: Int
+        private static let saltBytes = 4
+
+        init(keyBytes: Int, _ derive: (UnsafeMutableRawBufferPointer) throws(DTLSError) -> Void) throws(DTLSError) {
+            self.keyBytes = keyBytes
+            block = .allocate(byteCount: 2 * (keyBytes + Self.saltBytes), alignment: 8)
+            block.initializeMemory(as: UInt8.self, repeating: 0)
+            try derive(block)
+        }
+
+        deinit {
+            OPENSSL_cleanse(block.baseAddress, block.count)
+            block.deallocate()
+        }
+
+        func cipher(ofClient: Bool) -> UnsafeRawBufferPointer { part(ofClient ? 0 : keyBytes, keyBytes) }
+
+        func salt(ofClient: Bool) -> [UInt8] { Array(part(2 * keyBytes + (ofClient ? 0 : Self.saltBytes), Self.saltBytes)) }
+
+        private func part(_ start: Int, _ count: Int) -> UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(rebasing: block[start..<start + count])
+        }
     }
 
-    private let reading: Key
-    private let writing: Key
+    private let keys: Keys
+    private let isClient: Bool
     /// The highest sequence number that came, and which of the 64 up to it (RFC 6347 §4.1.2.6). The peer's Finished was the first.
     private var highest: UInt64 = 0
     private var seen: UInt64 = 1
@@ -52,24 +74,22 @@ struct DTLSAssociation {
         var (clientRandom, serverRandom) = ([UInt8](repeating: 0, count: 32), [UInt8](repeating: 0, count: 32))
         SSL_get_client_random(ssl, &clientRandom, 32)
         SSL_get_server_random(ssl, &serverRandom, 32)
-        // RFC 5246 §6.3: client key, server key, client salt, server salt.
-        var block = try Self.expand(digest, master, Array("key expansion".utf8) + serverRandom + clientRandom, count: 2 * keyBytes + 8)
-        defer { block.withUnsafeMutableBytes { OPENSSL_cleanse($0.baseAddress, $0.count) } }
-        let salts = block[(2 * keyBytes)...]
-        let client = Key(cipher: Array(block[..<keyBytes]), salt: Array(salts.prefix(4)))
-        let server = Key(cipher: Array(block[keyBytes..<(2 * keyBytes)]), salt: Array(salts.suffix(4)))
-        (reading, writing) = isClient ? (server, client) : (client, server)
+        let seed = Array("key expansion".utf8) + serverRandom + clientRandom
+        keys = try Keys(keyBytes: keyBytes) { block throws(DTLSError) in try Self.expand(digest, &master, seed, into: block) }
+        self.isClient = isClient
     }
 
     /// The pseudorandom function of TLS 1.2 (RFC 5246 §5); `seed` begins with the label.
-    private static func expand(_ digest: OpaquePointer, _ secret: [UInt8], _ seed: [UInt8], count: Int) throws(DTLSError) -> [UInt8] {
+    private static func expand(
+        _ digest: OpaquePointer, _ secret: inout [UInt8], _ seed: [UInt8], into block: UnsafeMutableRawBufferPointer
+    ) throws(DTLSError) {
         let function = EVP_KDF_fetch(nil, "TLS1-PRF", nil)
         defer { EVP_KDF_free(function) }
         let context = EVP_KDF_CTX_new(function)
         defer { EVP_KDF_CTX_free(context) }
         // Parameters keep the pointers to their names.
         func name(_ text: StaticString) -> UnsafePointer<CChar> { UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self) }
-        var (secret, seed, result) = (secret, seed, [UInt8](repeating: 0, count: count))
+        var seed = seed
         let isDone = secret.withUnsafeMutableBytes { secret in
             seed.withUnsafeMutableBytes { seed in
                 let parameters = [
@@ -77,12 +97,10 @@ struct DTLSAssociation {
                     OSSL_PARAM_construct_octet_string(name("secret"), secret.baseAddress, secret.count),
                     OSSL_PARAM_construct_octet_string(name("seed"), seed.baseAddress, seed.count), OSSL_PARAM_construct_end(),
                 ]
-                defer { OPENSSL_cleanse(secret.baseAddress, secret.count) }
-                return EVP_KDF_derive(context, &result, count, parameters) == 1
+                return EVP_KDF_derive(context, block.baseAddress, block.count, parameters) == 1
             }
         }
         guard isDone else { throw DTLSError("no keys for what comes after the handshake") }
-        return result
     }
 
     /// Reads the records of a datagram.
@@ -110,10 +128,10 @@ struct DTLSAssociation {
         let isCurrent = record[1..<3].elementsEqual(Self.version) && place & ~(Self.epoch - 1) == Self.epoch
         guard isCurrent, count >= 0, isNew(sequence) else { return nil }
         let body = record[Self.headerBytes...]
-        let nonce = reading.salt + body.prefix(Self.nonceBytes)
+        let nonce = keys.salt(ofClient: !isClient) + body.prefix(Self.nonceBytes)
         let aad = Self.additionalData(record[0], sequence, count: count)
         let (text, tag) = (Array(body.dropFirst(Self.nonceBytes).prefix(count)), Array(body.suffix(Self.tagBytes)))
-        guard let opened = Self.crypt(reading.cipher, nonce, aad, text, tag: tag)?.text else { return nil }
+        guard let opened = Self.crypt(keys.cipher(ofClient: !isClient), nonce, aad, text, tag: tag)?.text else { return nil }
         accept(sequence)
         return opened
     }
@@ -125,7 +143,7 @@ struct DTLSAssociation {
         let text: [UInt8] = [1, 0]
         let aad = Self.additionalData(Self.alert, Self.goodbyeSequence, count: text.count)
         guard RAND_bytes(&explicit, Int32(explicit.count)) == 1,
-            let sealed = Self.crypt(writing.cipher, writing.salt + explicit, aad, text, tag: nil)
+            let sealed = Self.crypt(keys.cipher(ofClient: isClient), keys.salt(ofClient: isClient) + explicit, aad, text, tag: nil)
         else { return nil }
         let body = explicit + sealed.text + sealed.tag
         return [Self.alert] + Self.version + Self.place(Self.goodbyeSequence) + Self.length(body.count) + body
@@ -145,7 +163,7 @@ struct DTLSAssociation {
     }
 
     /// Opens a text whose tag is given, seals one that has none; nil where the tag is wrong.
-    private static func crypt(_ key: [UInt8], _ nonce: [UInt8], _ aad: [UInt8], _ text: [UInt8], tag: [UInt8]?) -> (
+    private static func crypt(_ key: UnsafeRawBufferPointer, _ nonce: [UInt8], _ aad: [UInt8], _ text: [UInt8], tag: [UInt8]?) -> (
         text: [UInt8], tag: [UInt8]
     )? {
         let context = EVP_CIPHER_CTX_new()
@@ -153,7 +171,7 @@ struct DTLSAssociation {
         let isSealing = tag == nil
         var (result, tag, count) = ([UInt8](repeating: 0, count: text.count), tag ?? [UInt8](repeating: 0, count: tagBytes), Int32(0))
         let cipher = key.count == 32 ? EVP_aes_256_gcm() : EVP_aes_128_gcm()
-        guard EVP_CipherInit_ex(context, cipher, nil, key, nonce, isSealing ? 1 : 0) == 1,
+        guard EVP_CipherInit_ex(context, cipher, nil, key.bindMemory(to: UInt8.self).baseAddress, nonce, isSealing ? 1 : 0) == 1,
             EVP_CipherUpdate(context, nil, &count, aad, Int32(aad.count)) == 1,
             text.isEmpty || EVP_CipherUpdate(context, &result, &count, text, Int32(text.count)) == 1,
             isSealing || EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, Int32(tagBytes), &tag) == 1
