@@ -148,3 +148,9 @@ def peak(samples):
     """The loudest frequency, Hz."""
     spectrum = numpy.abs(numpy.fft.rfft(samples.astype(float)))
     return float(numpy.argmax(spectrum) * 48_000 / len(samples))
+
+
+def level(samples, frequency):
+    """How strong a tone is in what was heard: its amplitude, whatever else there is."""
+    at = numpy.arange(len(samples)) / 48_000
+    return 2 * abs(numpy.dot(samples, numpy.exp(-2j * numpy.pi * frequency * at))) / max(1, len(samples))

@@ -1,11 +1,12 @@
 """WebRTC through door A: an aiortc peer, a plain radio and an SRTP radio in one group (DEVICES.md, "Media")."""
-import socket, struct, time
+import json, socket, struct, subprocess, time
 
+import numpy
 import pytest
 import requests
 
 from harness import Device, Janus, code, decoded_ms, wait_for
-from peer import Connection, Peer, loud, peak, tone
+from peer import Connection, Peer, level, loud, peak, tone
 from test_srtp import SecureDevice
 
 
@@ -39,6 +40,46 @@ def test_a_peer_talks_and_hears_with_radios_in_one_group(stack, bus, room, speec
         assert loud(peer.sound(since), 200) > 1.2
     for device in (talker, listener, plain, secure):
         device.close()
+
+
+def test_a_peer_hears_both_voices_of_a_dual_floor_in_its_one_stream(stack, bus, gid):
+    assert code(bus.signal(1, {"gid": gid, "group_name": "Dual", "dispatcher_id": 7, "options": {"dual_floor": True}})) == 0
+    port = stack.address["redis"].split(":")[1]
+    subprocess.run(["redis-cli", "-p", port, "SET", f"grp:{gid}:data", json.dumps({"gid": gid, "group_owner": 91})], check=True, stdout=subprocess.DEVNULL)
+    owner, member, both = [Peer(stack, gid, uid, dual=True) for uid in (91, 92, 93)]
+    single = Peer(stack, gid, 94)
+    peers = (owner, member, both, single)
+    for one in peers:
+        one.wait_up()
+
+    def hears(peer, start, end):
+        """Which of the two tones, between two times."""
+        parts = [data for at, data in peer.heard if start <= at < end]
+        heard = numpy.concatenate(parts) if parts else numpy.zeros(1)
+        return [frequency for frequency in (440, 1_000) if level(heard, frequency) > 2_000]
+
+    assert member.floor("request")["state"] == "granted"
+    member.track.say(tone(5.0))
+    time.sleep(1.5)
+    over = time.monotonic()
+    granted = owner.floor("request")
+    assert granted["state"] == "granted" and granted["override"]
+    owner.say(tone(1.5, 1_000))
+    owner.floor("release")
+    after = time.monotonic()
+    time.sleep(1.5)
+    member.floor("release")
+    for one in (owner, both, single):
+        assert hears(one, over - 0.8, over - 0.1) == [440], one.uid
+        assert hears(one, after + 0.6, after + 1.3) == [440], one.uid
+    during = (over + 0.5, over + 1.4)
+    assert hears(both, *during) == [440, 1_000], "both, in one stream"
+    assert hears(single, *during) == [1_000], "the override only"
+    assert hears(owner, *during) == [440], "who talks over another hears that one"
+    assert hears(member, *during) == [1_000], "who is talked over hears it"
+    wait_for(lambda: len(bus.talks(gid=gid)) == 2, 5, "two talks")
+    for one in peers:
+        one.close()
 
 
 def test_a_peer_over_tcp_talks_and_hears_with_a_radio_and_a_peer_over_udp(stack, bus, room, speech):

@@ -6,7 +6,7 @@ import TestTraits
 import Testing
 
 /// A participant that sends a tone.
-private final class Speaker {
+final class Speaker {
     private var encoder: OpusEncoder
     private var phase = 0
     private(set) var sequence: UInt16 = 65_000
@@ -29,7 +29,7 @@ private final class Speaker {
 }
 
 /// How much of a frequency is in a signal (Goertzel), relative to its energy.
-private func share(of frequency: Double, in samples: [Int16]) -> Double {
+func share(of frequency: Double, in samples: [Int16]) -> Double {
     // cos by its series: exact enough for these angles.
     let angle = 2 * 3.141592653589793 * frequency / 48_000
     let cosine = 1 - angle * angle / 2 + angle * angle * angle * angle / 24

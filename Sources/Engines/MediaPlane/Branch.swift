@@ -32,6 +32,8 @@ final class Branch {
     let main: BranchStream
     /// There where the room allows a dual floor.
     var override: BranchStream?
+    /// Both streams in one, made with the first who needs it.
+    var blend: Blend?
     /// Voice without the floor asks for it.
     var implicitRequest = false
     /// There is no floor: all voice goes home, where it is mixed.

@@ -150,6 +150,7 @@ extension MediaWorker {
     ) {
         guard let stream = branch.stream(which) else { return }
         stream.timestamp = place.timestamp
+        if dualOnly || which == .override { blend(place, payload, of: stream.talker, in: branch) }
         guard stream.fanOut.count > 0 else {
             stream.fanOut.pass(payload.count)
             return
@@ -181,6 +182,7 @@ extension MediaWorker {
         if branch.override != nil { stream.fanOut.resettle() }
         if active.insert(branch.gid).inserted { branch.activeSeconds = 0 }
         guard let transport = stream.talkerTransport else { return }
+        rearrange(transport)
         transport.uplink.reception.burst()
         guard !transport.uplink.kept.isEmpty else { return }
         // The voice that asked for the floor is heard too.
@@ -214,9 +216,15 @@ extension MediaWorker {
             transport.uplink.kept = []
             reportTalker(transport)
         }
+        branch.blend?.mixer.remove(uid)
+        let silent = stream.talkerTransport
         stream.talker = nil
         stream.talkerTransport = nil
-        if which == .override { branch.main.fanOut.resettle() }
+        if let silent { rearrange(silent) }
+        if which == .override {
+            blending.remove(branch.gid)
+            branch.main.fanOut.resettle()
+        }
         if !branch.isActive { active.remove(branch.gid) }
     }
 

@@ -161,7 +161,10 @@ extension MediaWorker {
             return
         }
         fanOut(of: transport).add(transport.main, to: address)
-        transport.branch.override?.fanOut.add(transport.override, to: address)
+        guard let overriding = overrideFanOut(of: transport) else { return }
+        if let before = transport.overrideFanOut, before !== overriding { before.remove(transport.override) }
+        overriding.add(transport.override, to: address)
+        transport.overrideFanOut = overriding
     }
 
     /// In an open room who is heard hears a mix without themselves.
@@ -169,6 +172,7 @@ extension MediaWorker {
 
     func silence(_ transport: Transport) {
         fanOut(of: transport).remove(transport.main)
-        transport.branch.override?.fanOut.remove(transport.override)
+        transport.overrideFanOut?.remove(transport.override)
+        transport.overrideFanOut = nil
     }
 }

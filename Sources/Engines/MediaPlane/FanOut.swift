@@ -109,7 +109,7 @@ final class FanOut {
         }
     }
 
-    /// A listener's offset changed after a burst of its own.
+    /// A listener's offset changed after a burst of its own, or what it hears of a dual floor.
     func reform(_ listener: Listener) {
         switch listener.carrier {
         case .plain: plain.reform(listener)

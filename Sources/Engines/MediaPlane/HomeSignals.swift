@@ -32,12 +32,14 @@ extension MediaWorker {
     }
 
     private func newStream() -> RoomStream {
-        // All streams of a node run on one clock, so that who changes from one to another under its own SSRC sees no jump.
-        let clock = UInt32(truncatingIfNeeded: Clocks.monotonicNs() / 1_000 * 48 / 1_000)
+        let now = Clocks.monotonicNs()
         return RoomStream(
             ssrc: UInt32.random(in: 1 ... .max, using: &random), sequence: UInt16.random(in: 0 ... .max, using: &random),
-            timestamp: map.clockOffset &+ clock, now: Clocks.monotonicNs())
+            timestamp: streamClock(now), now: now)
     }
+
+    /// All streams of a node run on one clock of 48 kHz, so that who changes from one to another under its own SSRC sees no jump.
+    func streamClock(_ now: Int64) -> UInt32 { map.clockOffset &+ UInt32(truncatingIfNeeded: now / 1_000 * 48 / 1_000) }
 
     /// What the options mean for media, told to every branch. A room that allows a dual floor has a second stream, for everybody.
     private func applyOptions(_ room: RoomHost) {

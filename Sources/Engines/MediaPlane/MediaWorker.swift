@@ -36,6 +36,8 @@ final class MediaWorker {
     var nextToken: UInt64 = 1
     /// Open rooms where somebody was heard lately.
     var mixing: Set<GroupID> = []
+    /// Rooms where one talks over another, and peers here hear both as one.
+    var blending: Set<GroupID> = []
     private var mixAt: MonotonicNs?
     /// Rooms where something is being played.
     var announcing: Set<GroupID> = []
@@ -203,7 +205,7 @@ final class MediaWorker {
 
     private func nextDeadline(_ now: MonotonicNs) -> MonotonicNs? {
         if active.isEmpty { secondAt = nil } else if secondAt == nil { secondAt = now + 1_000_000_000 }
-        if mixing.isEmpty { mixAt = nil } else if mixAt == nil { mixAt = now + RoomMixer.tickNs }
+        if mixing.isEmpty, blending.isEmpty { mixAt = nil } else if mixAt == nil { mixAt = now + RoomMixer.tickNs }
         var earliest = timers.earliest
         for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline(now), outlet.streams?.deadline] {
             if let time { earliest = min(earliest ?? time, time) }
@@ -223,6 +225,7 @@ final class MediaWorker {
             // Behind by more than a few, the clock is set anew: what was missed is not made up.
             mixAt = moment.monotonic - time > 5 * RoomMixer.tickNs ? moment.monotonic + RoomMixer.tickNs : time + RoomMixer.tickNs
             tickMixes(time)
+            tickBlends(time)
         }
         if !announcing.isEmpty { tickAnnouncements(moment.monotonic) }
         if let time = secondAt, time <= moment.monotonic {

@@ -72,9 +72,9 @@ final class SecureFanOut {
         if index < entries.count { entries[index] = last }
     }
 
-    /// A listener's offset changed after a burst of its own.
+    /// A listener's offset changed after a burst of its own, or what it hears of a dual floor.
     func reform(_ listener: Listener) {
-        if let index = listener.index { entries[index].sequenceOffset = listener.sequenceOffset }
+        if let index = listener.index { (entries[index].sequenceOffset, entries[index].dual) = (listener.sequenceOffset, listener.dual) }
     }
 
     /// Who hears this stream in turn with another under one SSRC goes on behind what it heard there.

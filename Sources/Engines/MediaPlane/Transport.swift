@@ -11,7 +11,7 @@ import Talk
 final class Listener {
     let payloadType: UInt8
     /// Hears the holder also while an owner talks over it.
-    let dual: Bool
+    var dual: Bool
     /// Where it stands in the fan-out; nil: it gets nothing.
     var index: Int?
     /// In which part of the fan-out that is.
@@ -81,6 +81,8 @@ final class Transport {
         return made
     }
     private var overriding: Listener?
+    /// Where that one is.
+    var overrideFanOut: FanOut?
     /// What came from it; many only ever listen.
     var uplink: Uplink {
         if let sending { return sending }
@@ -110,7 +112,7 @@ final class Transport {
             sender = try? SRTPSender(keys.local)
             receiver = try? SRTPReceiver(keys.remote)
         }
-        main = Listener(payloadType: media.payloadType, dual: dual, sender: sender, ssrc: media.ssrc)
+        main = Listener(payloadType: media.payloadType, dual: dual && media.ssrc == nil, sender: sender, ssrc: media.ssrc)
         if let offer = media.webRTC { peer = newPeer(offer, at: now) }
     }
 
@@ -122,6 +124,9 @@ final class Transport {
     private func newPeer(_ offer: WebRTCOffer, at now: Int64) -> PeerSession<SocketAddress> {
         PeerSession(identity, offer.role, fingerprint: offer.fingerprint, local: credentials, remote: offer.credentials, at: now)
     }
+
+    /// Whether it hears both voices of a dual floor as one: its one SSRC has room for one stream only.
+    var hearsBlend: Bool { dual && terms.media.ssrc != nil }
 
     /// Whether it may be sent media: a WebRTC peer only once there are keys.
     var isReady: Bool { peer == nil || sender != nil }
@@ -160,7 +165,7 @@ final class Transport {
     }
 
     private func renewListeners() {
-        main = newListener(dual: dual)
+        main = newListener(dual: dual && !hearsBlend)
         overriding = nil
     }
 

@@ -132,7 +132,7 @@ public final class RoomMixer {
         try OpusEncoder(sampleRate: sampleRate, bitrate: 32_000, dtx: false, fec: true)
     }
 
-    private static func scaled(_ mix: [Int32], _ gain: Double) -> [Int16] {
+    static func scaled(_ mix: [Int32], _ gain: Double) -> [Int16] {
         gain == 1 ? mix.map { Int16(clamping: $0) } : mix.map { Int16(clamping: Int32(Double($0) * gain)) }
     }
 
@@ -156,7 +156,7 @@ public final class RoomMixer {
 }
 
 /// Keeps a mix below full scale: at once where it would clip, and back slowly.
-private struct Limiter {
+struct Limiter {
     private var current = 1.0
 
     mutating func gain(for mix: [Int32]) -> Double {
