@@ -11,8 +11,8 @@ import Talk
 /// is never given up: it waits in a list of its own, each with the place in the ring that it stands before, and is taken in order with media.
 ///
 /// `@unchecked Sendable`: the memory between `tail` and `head` belongs to the consumer, the rest to the producer; the atomics hand it
-/// over with release and acquire. An entry is the consumer's alone from its claim (the lowest bit of `tail`) until it is done with it: only
-/// an entry that is not claimed is given up.
+/// over with release and acquire. An entry is the consumer's alone from its claim (the lowest bit of `tail`) until it has copied it: only
+/// an entry that is not claimed is given up, and however long the consumer is at work on one, that is the oldest.
 final class BranchRing: @unchecked Sendable {
     /// What lies in the ring, by its first byte.
     enum Kind: UInt8 {
@@ -55,10 +55,12 @@ final class BranchRing: @unchecked Sendable {
     }
 
     private static let headSize = MemoryLayout<Head>.size
-    /// In `tail`: the consumer is at work on the entry there. Entries begin at multiples of 16.
+    /// In `tail`: the consumer copies the entry there. Entries begin at multiples of 16.
     private static let claimed = 1
     private let capacity: Int
     private let memory: UnsafeMutableRawPointer
+    /// The entry that the consumer is at work on.
+    private let current: UnsafeMutableRawPointer
     private let head = Atomic<Int>(0)
     private let tail = Atomic<Int>(0)
     private var knownTail = 0
@@ -77,9 +79,13 @@ final class BranchRing: @unchecked Sendable {
     init(capacityBytes: Int = 1 << 20) {
         capacity = capacityBytes
         memory = .allocate(byteCount: capacityBytes, alignment: 64)
+        current = .allocate(byteCount: Self.headSize + FanOut.payloadMaximum + 16, alignment: 64)
     }
 
-    deinit { memory.deallocate() }
+    deinit {
+        memory.deallocate()
+        current.deallocate()
+    }
 
     /// Puts the begin or end of a burst in.
     func put(_ mark: Head) {
@@ -89,19 +95,23 @@ final class BranchRing: @unchecked Sendable {
     }
 
     /// Puts a packet in.
-    /// - Parameter payload: not empty, and far smaller than the ring.
-    /// - Returns: how many packets were given up for it: the oldest ones, or (the consumer is just at the oldest) this one.
+    /// - Parameter payload: 1…`FanOut.payloadMaximum` bytes.
+    /// - Returns: how many packets were given up for it: the oldest ones, or (the consumer was stopped in the middle of a copy) this one.
     func put(_ entry: Head, payload: UnsafeRawBufferPointer) -> Int {
         let length = (Self.headSize + payload.count + 15) & ~15
         var position = head.load(ordering: .relaxed)
         let offset = position & (capacity - 1)
         let skipped = capacity - offset < length ? capacity - offset : 0
-        var dropped = 0
+        var (dropped, waits) = (0, 0)
         while position + skipped + length - knownTail > capacity {
             let seen = tail.load(ordering: .acquiring)
             knownTail = seen & ~Self.claimed
             guard position + skipped + length - knownTail > capacity else { break }
-            guard seen == knownTail else { return dropped + 1 }
+            guard seen == knownTail else {
+                waits += 1
+                if waits > 1_000 { return dropped + 1 }
+                continue
+            }
             let place = memory + (seen & (capacity - 1))
             let (size, kind) = (Int(place.load(as: UInt32.self)), place.load(fromByteOffset: 4, as: UInt8.self))
             guard tail.compareExchange(expected: seen, desired: seen + size, ordering: .acquiringAndReleasing).exchanged else { continue }
@@ -149,11 +159,11 @@ final class BranchRing: @unchecked Sendable {
             let place = memory + (position & (capacity - 1))
             let length = Int(place.load(as: UInt32.self))
             let kind = Kind(rawValue: place.load(fromByteOffset: 4, as: UInt8.self)) ?? .padding
-            if kind != .padding {
-                let entry = place.load(as: Head.self)
-                body(kind, entry, UnsafeRawBufferPointer(start: place + Self.headSize, count: Int(entry.payloadSize)))
-            }
+            if kind != .padding { current.copyMemory(from: place, byteCount: length) }
             tail.store(position + length, ordering: .releasing)
+            guard kind != .padding else { continue }
+            let entry = current.load(as: Head.self)
+            body(kind, entry, UnsafeRawBufferPointer(start: current + Self.headSize, count: Int(entry.payloadSize)))
         }
         for mark in marks { take(mark, body) }
     }

@@ -68,7 +68,6 @@ extension MediaWorker {
         } else {
             latches[transport.terms.latch.username] = transport
             watch(transport)
-            map.count(onWorker: index, by: 1)
         }
         branch.transports[hosting.uid] = transport
         if hosting.usesRTCP, !branch.radios.contains(hosting.uid) { branch.radios.append(hosting.uid) }
@@ -86,6 +85,7 @@ extension MediaWorker {
     /// Takes a transport along from another room of this worker; where that is gone meanwhile, the device must show itself again.
     private func adopt(_ hosting: Hosting, from: GroupID, in branch: Branch) {
         guard let old = branches[from], let transport = old.transports[hosting.uid] else {
+            map.count(onWorker: index, by: 1)
             host(hosting, nil, in: branch)
             return
         }

@@ -66,14 +66,17 @@ public final class PlaneMap: Sendable {
 
     // MARK: Participants
 
-    /// Where a participant's transport goes: the room's home while few are there, then the worker with the fewest of the room's people.
+    /// Where a participant's transport goes: the room's home while few are there, then the worker with the fewest of the room's people. It is
+    /// counted there from now on, so that of many who come at once each finds the others.
     /// - Parameters:
     ///   - counts: the room's participants by worker.
     ///   - sharing: from how many at home on others take their part.
     func place(home: Int, counts: [Int], sharing: Int) -> Int {
-        guard counts[home] >= sharing else { return home }
-        return state.withLock { state in
-            (0..<workers).min { (counts[$0], state.participants[$0]) < (counts[$1], state.participants[$1]) } ?? home
+        state.withLock { state in
+            func load(_ worker: Int) -> (Int, Int, Int) { (counts[worker], state.participants[worker], worker == home ? 0 : 1) }
+            let chosen = counts[home] < sharing ? home : (0..<workers).min { load($0) < load($1) } ?? home
+            state.participants[chosen] += 1
+            return chosen
         }
     }
 
