@@ -69,6 +69,10 @@ enum IPSecMB {}
             talkburst_imb_gcm256_seal(functions, expanded, context, output, input, count, iv, aad, aadCount, output + count)
         }
 
+        /// Asks for a state's first cache line and the key behind it, before they are needed. Never faults.
+        @inline(__always)
+        static func prefetch(_ state: UnsafeRawPointer, behind offset: Int) { talkburst_imb_prefetch(state, offset) }
+
         static var jobBytes: Int { talkburst_imb_job_size() }
         static func prepareJob(_ jobs: UnsafeMutableRawPointer, _ index: Int, iv: UnsafeMutableRawPointer, tag: UnsafeMutableRawPointer) {
             talkburst_imb_job_prepare(jobs, index, iv, tag)
@@ -108,6 +112,7 @@ enum IPSecMB {}
             _ input: UnsafeRawPointer,
             _ output: UnsafeMutableRawPointer, count: Int, iv: UnsafeRawPointer, aad: UnsafeRawPointer, aadCount: Int
         ) {}
+        static func prefetch(_ state: UnsafeRawPointer, behind offset: Int) {}
         static var jobBytes: Int { 0 }
         static func prepareJob(_ jobs: UnsafeMutableRawPointer, _ index: Int, iv: UnsafeMutableRawPointer, tag: UnsafeMutableRawPointer) {}
         static func setJob(

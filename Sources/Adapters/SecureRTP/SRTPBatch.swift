@@ -21,6 +21,11 @@ public final class SRTPBatch {
         jobs.deallocate()
     }
 
+    /// Asks the memory for what ``add`` will need of a sender some listeners later: of a thousand, each is in another place, and none is in the
+    /// caches any more since the last packet.
+    @inline(__always)
+    public func prepare(_ sender: SRTPSender.Reference) { IPSecMB.prefetch(sender.state, behind: SRTPSender.keyOffset) }
+
     /// Queues, or makes at once, a listener's protected copy of a packet.
     ///
     /// The first sequence number of an SSRC should be below 2^15: were it lost just before a wrap, the peer would take up the wrong

@@ -23,8 +23,7 @@ public final class SRTPSender {
         guard backend.isAvailable else { throw .library }
         let suite = key.suite
         let isExpandedHere = backend == .ipsecMB
-        // Expanded keys want to begin at a cache line.
-        let head = (MemoryLayout<SenderState>.size + 63) & ~63
+        let head = Self.keyOffset
         byteCount = head + (isExpandedHere ? IPSecMB.expandedBytes(suite) : 0)
         let block = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
         block.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
@@ -40,6 +39,9 @@ public final class SRTPSender {
         reference = Reference(state: state)
         try Self.setKeys(state, key, expanded: isExpandedHere ? block + head : nil)
     }
+
+    /// Where an expanded key begins, behind the state: at a cache line.
+    static let keyOffset = (MemoryLayout<SenderState>.size + 63) & ~63
 
     private static func setKeys(
         _ state: UnsafeMutablePointer<SenderState>, _ key: SRTPKey, expanded: UnsafeMutableRawPointer?

@@ -27,6 +27,12 @@ static inline uint64_t talkburst_imb_needed_features(void) {
 }
 static inline uint64_t talkburst_imb_emulated_feature(void) { return IMB_FEATURE_AESNI_EMU; }
 
+// What a short packet needs of a key: the state before it, its round keys, and the lowest powers of the hash key.
+static inline void talkburst_imb_prefetch(const void *state, size_t key_offset) {
+    const char *start = (const char *)state, *key = start + key_offset;
+    __builtin_prefetch(start, 1);
+    for (size_t line = 0; line < sizeof(struct gcm_key_data); line += 64) __builtin_prefetch(key + line);
+}
 static inline size_t talkburst_imb_gcm_key_size(void) { return sizeof(struct gcm_key_data); }
 static inline size_t talkburst_imb_gcm_context_size(void) { return sizeof(struct gcm_context_data); }
 static inline void talkburst_imb_gcm128_expand(void *manager, const void *key, void *expanded) {

@@ -43,6 +43,9 @@ final class SecureFanOut {
         var isFresh = true
     }
 
+    /// For how many listeners ahead the memory is asked.
+    private static let ahead = 8
+
     private let table: ListenerTable
     private let arena: Arena
     private var entries: ContiguousArray<Entry> = []
@@ -101,6 +104,7 @@ final class SecureFanOut {
         var runStart = start
         for index in start...stop {
             var isTaken = false
+            if index + Self.ahead < stop { arena.cipher.prepare(entries[index + Self.ahead].sender) }
             if index < stop, index != own {
                 if entries[index].isFresh { settle(index, packet) }
                 let entry = entries[index]
