@@ -70,6 +70,14 @@ import Testing
         #expect(put(10_000, size, ring) == 0 && drained(ring).map(\.number) == [10_000])
     }
 
+    /// A packet of a played file may be longer than any that is sent.
+    @Test func whatIsTooLongIsGivenUp() {
+        let ring = BranchRing(capacityBytes: 16_384)
+        #expect(put(1, FanOut.payloadMaximum, ring) == 0)
+        #expect(put(2, FanOut.payloadMaximum + 1, ring) == 1 && put(3, 70_000, ring) == 1)
+        #expect(drained(ring).map(\.payload.count) == [FanOut.payloadMaximum])
+    }
+
     /// What the reader is at is its own: however long that takes, what comes meanwhile takes the place of the oldest behind it.
     @Test func whileTheReaderIsAtWorkTheOldestGoes() {
         let ring = BranchRing(capacityBytes: 1_024)

@@ -43,7 +43,7 @@ extension MediaWorker {
         blend.mixer.push(uid, sequence: place.sequence, payload: payload, now: Clocks.monotonicNs())
     }
 
-    /// Somebody began or ceased to talk in a dual-floor room: they hear something else now.
+    /// Somebody began or ceased to talk in a dual-floor room, or is there anew while they talk: they hear something else now.
     func rearrange(_ transport: Transport) {
         guard transport.hearsBlend else { return }
         transport.main.dual = transport.branch.override?.talkerTransport === transport

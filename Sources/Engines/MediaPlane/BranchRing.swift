@@ -95,9 +95,10 @@ final class BranchRing: @unchecked Sendable {
     }
 
     /// Puts a packet in.
-    /// - Parameter payload: 1…`FanOut.payloadMaximum` bytes.
+    /// - Parameter payload: 1…`FanOut.payloadMaximum` bytes; a longer one (of a file that is played) is given up, as no fan-out would send it.
     /// - Returns: how many packets were given up for it: the oldest ones, or (the consumer was stopped in the middle of a copy) this one.
     func put(_ entry: Head, payload: UnsafeRawBufferPointer) -> Int {
+        guard payload.count <= FanOut.payloadMaximum else { return 1 }
         let length = (Self.headSize + payload.count + 15) & ~15
         var position = head.load(ordering: .relaxed)
         let offset = position & (capacity - 1)

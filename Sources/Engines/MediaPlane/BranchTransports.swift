@@ -30,6 +30,7 @@ extension MediaWorker {
             latches[terms.latch.username] = transport
             watch(transport)
             listen(transport)
+            rearrange(transport)
         case .suspend(let uid, let suspended):
             guard let transport = branch.transports[uid] else { return }
             transport.isSuspended = suspended
@@ -80,6 +81,7 @@ extension MediaWorker {
             if settings.trustedNetworks.contains(where: { declared.isIn($0) }) { transport.address = declared }
         }
         listen(transport)
+        rearrange(transport)
     }
 
     /// Takes a transport along from another room of this worker; where that is gone meanwhile, the device must show itself again.
