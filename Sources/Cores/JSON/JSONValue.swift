@@ -91,19 +91,23 @@ extension JSONValue {
         defer { json_decref(tree) }
         // JSON_INDENT(2) and JSON_REAL_PRECISION(15), which are macros with arguments.
         let flags = JSON_ENCODE_ANY | JSON_SORT_KEYS | (pretty ? 2 : JSON_COMPACT) | (15 << 11)
-        var text: [UInt8] = []
-        text.reserveCapacity(256)
-        let status = withUnsafeMutablePointer(to: &text) { text in
-            json_dump_callback(
-                tree,
-                { part, count, text in
-                    let part = UnsafeRawBufferPointer(start: part, count: count)
-                    text?.assumingMemoryBound(to: [UInt8].self).pointee.append(contentsOf: part)
-                    return 0
-                }, text, Int(flags))
+        func write(_ buffer: UnsafeMutableBufferPointer<CChar>) -> Int { json_dumpb(tree, buffer.baseAddress, buffer.count, Int(flags)) }
+        // Most messages fit at once; what does not is written again, now that its length is known.
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 2_048) { first in
+            let count = write(first)
+            // It fails only where memory ends.
+            if count == 0 { return Array("null".utf8) }
+            return [UInt8](unsafeUninitializedCapacity: count) { bytes, written in
+                bytes.withMemoryRebound(to: CChar.self) { bytes in
+                    if count > first.count {
+                        _ = write(bytes)
+                    } else {
+                        _ = bytes.update(fromContentsOf: first.prefix(count))
+                    }
+                }
+                written = count
+            }
         }
-        // It fails only where memory ends.
-        return status == 0 ? text : Array("null".utf8)
     }
 
     /// The text of `encoded()` as a string.

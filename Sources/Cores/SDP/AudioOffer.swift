@@ -49,10 +49,11 @@ public struct AudioOffer: Sendable, Equatable {
     /// - Throws: `SDPError` that says what is missing.
     public init(_ description: SessionDescription) throws(SDPError) {
         guard !description.media.isEmpty else { throw SDPError(line: 0, "there is no m= section") }
-        let found = description.media.enumerated().first { _, media in
-            media.kind == "audio" && media.port != 0 && media.transport.contains("SAVP") && AudioOffer.opus(in: media) != nil
+        let found = description.media.enumerated().lazy.compactMap { index, media in
+            media.kind == "audio" && media.port != 0 && media.transport.contains("SAVP")
+                ? AudioOffer.opus(in: media).map { (index, media, $0) } : nil
         }
-        guard let (index, media) = found, let payloadType = AudioOffer.opus(in: media) else {
+        guard let (index, media, payloadType) = found.first else {
             throw SDPError(line: description.media[0].line, "there is no audio section with opus/48000/2 over UDP/TLS/RTP/SAVPF")
         }
         (self.index, sections, self.payloadType) = (index, description.media, payloadType)
@@ -73,14 +74,15 @@ public struct AudioOffer: Sendable, Equatable {
             throw SDPError(line: secret.line, "a=ice-pwd must have 22 to 256 letters, digits, + or / (RFC 8839)")
         }
         let print = try needed("fingerprint", "sha-256 AA:BB:…")
-        let parts = print.value.split(separator: " ").map(String.init)
+        let parts = print.value.words.map(String.init)
         guard parts.count == 2 else { throw SDPError(line: print.line, "must look like a=fingerprint:sha-256 AA:BB:…") }
         let word = description.value("setup", of: media)
         guard let setup = Setup(rawValue: word?.value.lowercased() ?? "actpass") else {
             throw SDPError(line: word?.line ?? media.line, "a=setup must be actpass, active or passive")
         }
-        (ufrag, password, fingerprintHash, fingerprint, self.setup) = (fragment.value, secret.value, parts[0], parts[1], setup)
-        mid = description.value("mid", of: media)?.value ?? ""
+        (ufrag, password) = (String(fragment.value), String(secret.value))
+        (fingerprintHash, fingerprint, self.setup) = (parts[0], parts[1], setup)
+        mid = description.value("mid", of: media).map { String($0.value) } ?? ""
         isBundled = AudioOffer.isBundled(mid, description)
         parameters = media.attributes.first { $0.name == "fmtp" && $0.value.hasPrefix("\(payloadType) ") }
             .map { String($0.value.drop { $0 != " " }.dropFirst()) }
@@ -92,7 +94,7 @@ public struct AudioOffer: Sendable, Equatable {
     /// The payload type of Opus, as RFC 7587 names it; those that can't be told from RTCP are passed over.
     private static func opus(in media: SessionDescription.Media) -> UInt8? {
         for attribute in media.attributes where attribute.name == "rtpmap" {
-            let words = attribute.value.split(separator: " ")
+            let words = attribute.value.words
             guard words.count >= 2, let type = UInt8(words[0]), type < 128, !(64...95).contains(type), media.formats.contains(String(type)),
                 words[1].lowercased().hasPrefix("opus/48000")
             else { continue }
@@ -101,7 +103,7 @@ public struct AudioOffer: Sendable, Equatable {
         return nil
     }
 
-    private static func isICE(_ text: String) -> Bool {
+    private static func isICE(_ text: Substring) -> Bool {
         text.utf8.allSatisfy { byte in
             (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || byte == 43 || byte == 47
         }
@@ -110,14 +112,14 @@ public struct AudioOffer: Sendable, Equatable {
     private static func isBundled(_ mid: String, _ description: SessionDescription) -> Bool {
         description.attributes.contains { attribute in
             guard attribute.name == "group" else { return false }
-            let words = attribute.value.split(separator: " ")
+            let words = attribute.value.words
             return words.first == "BUNDLE" && words.dropFirst().contains { $0 == mid }
         }
     }
 
     private static func extensionID(_ uri: String, in media: SessionDescription.Media) -> UInt8? {
         for attribute in media.attributes where attribute.name == "extmap" {
-            let words = attribute.value.split(separator: " ")
+            let words = attribute.value.words
             guard words.count >= 2, words[1] == uri, let id = words[0].split(separator: "/").first.flatMap({ UInt8($0) }),
                 (1...14).contains(id)
             else { continue }
@@ -127,7 +129,7 @@ public struct AudioOffer: Sendable, Equatable {
     }
 
     private static func direction(of media: SessionDescription.Media, _ description: SessionDescription) -> Direction {
-        let names = media.attributes.map(\.name) + description.attributes.map(\.name)
-        return names.lazy.compactMap { Direction(rawValue: $0) }.first ?? .sendrecv
+        let own = media.attributes.lazy.compactMap { Direction(rawValue: $0.name) }.first
+        return own ?? description.attributes.lazy.compactMap { Direction(rawValue: $0.name) }.first ?? .sendrecv
     }
 }

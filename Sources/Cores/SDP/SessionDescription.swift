@@ -14,8 +14,8 @@ public struct SDPError: Error, Sendable, Equatable, CustomStringConvertible {
 public struct SDPAttribute: Sendable, Equatable {
     /// Before the colon.
     public var name: String
-    /// Behind it; empty for a flag.
-    public var value: String
+    /// Behind it, a part of the text; empty for a flag.
+    public var value: Substring
     /// From 1.
     public var line: Int
 }
@@ -55,32 +55,45 @@ public struct SessionDescription: Sendable, Equatable {
         }
         var number = 0
         var isSDP = false
-        for raw in text.split(omittingEmptySubsequences: false, whereSeparator: { $0 == "\n" || $0 == "\r\n" || $0 == "\r" }) {
+        var rest = text.utf8[...]
+        while !rest.isEmpty {
             number += 1
             guard number <= SessionDescription.lineMaximum else { throw SDPError(line: number, "more lines than an SDP has") }
-            let line = raw.drop { $0 == " " }
-            if line.isEmpty { continue }
-            guard line.dropFirst().first == "=", let kind = line.first else {
-                throw SDPError(line: number, "must look like x=…")
-            }
-            let value = line.dropFirst(2)
-            if !isSDP {
-                guard kind == "v" else { throw SDPError(line: number, "must begin with v=0") }
-                isSDP = true
-            }
-            switch kind {
-            case "m":
-                guard media.count < SessionDescription.mediaMaximum else { throw SDPError(line: number, "too many m= sections") }
-                media.append(try Media(value, line: number))
-            case "a":
-                let parts = value.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-                let attribute = SDPAttribute(
-                    name: String(parts.first ?? "").lowercased(), value: parts.count > 1 ? String(parts[1]) : "", line: number)
-                if media.isEmpty { attributes.append(attribute) } else { media[media.count - 1].attributes.append(attribute) }
-            default: break
-            }
+            try read(Self.nextLine(&rest), number, &isSDP)
         }
         guard isSDP else { throw SDPError(line: 0, "it is empty") }
+    }
+
+    /// What stands before the next line end, without spaces before it. It goes by bytes: UTF-8 has none of these within a character.
+    private static func nextLine(_ rest: inout Substring.UTF8View) -> Substring.UTF8View {
+        let (feed, ret, space) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: " "))
+        let end = rest.firstIndex { $0 == feed || $0 == ret } ?? rest.endIndex
+        let line = rest[..<end].drop { $0 == space }
+        rest = rest[end...]
+        if rest.first == ret { rest = rest.dropFirst() }
+        if rest.first == feed { rest = rest.dropFirst() }
+        return line
+    }
+
+    private mutating func read(_ line: Substring.UTF8View, _ number: Int, _ isSDP: inout Bool) throws(SDPError) {
+        guard let kind = line.first else { return }
+        guard line.dropFirst().first == UInt8(ascii: "=") else { throw SDPError(line: number, "must look like x=…") }
+        let value = line.dropFirst(2)
+        if !isSDP {
+            guard kind == UInt8(ascii: "v") else { throw SDPError(line: number, "must begin with v=0") }
+            isSDP = true
+        }
+        switch kind {
+        case UInt8(ascii: "m"):
+            guard media.count < SessionDescription.mediaMaximum else { throw SDPError(line: number, "too many m= sections") }
+            media.append(try Media(Substring(value), line: number))
+        case UInt8(ascii: "a"):
+            let end = value.firstIndex(of: UInt8(ascii: ":")) ?? value.endIndex
+            let attribute = SDPAttribute(
+                name: Substring(value[..<end]).lowercased(), value: Substring(value[end...].dropFirst()), line: number)
+            if media.isEmpty { attributes.append(attribute) } else { media[media.count - 1].attributes.append(attribute) }
+        default: break
+        }
     }
 
     /// The value of a section's attribute, its own or the session's.
@@ -91,10 +104,16 @@ public struct SessionDescription: Sendable, Equatable {
 
 extension SessionDescription.Media {
     fileprivate init(_ text: Substring, line: Int) throws(SDPError) {
-        let words = text.split(separator: " ").map(String.init)
+        let words = text.words
         guard words.count >= 3, let port = words[1].split(separator: "/").first.flatMap({ Int($0) }), (0...65_535).contains(port) else {
             throw SDPError(line: line, "must look like m=audio 9 UDP/TLS/RTP/SAVPF 111")
         }
-        self.init(kind: words[0].lowercased(), port: port, transport: words[2], formats: Array(words.dropFirst(3)), line: line)
+        self.init(
+            kind: words[0].lowercased(), port: port, transport: String(words[2]), formats: words.dropFirst(3).map(String.init), line: line)
     }
+}
+
+extension Substring {
+    /// What stands between spaces.
+    var words: [Substring] { utf8.split(separator: UInt8(ascii: " ")).map { Substring($0) } }
 }

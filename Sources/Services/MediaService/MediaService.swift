@@ -69,8 +69,8 @@ struct MediaServiceParts {
         context.onStop("producers") { await producers.close() }
         // The first record of each topic does not wait for its partitions to be known.
         for (producer, names) in [
-            (producers.prompt, [topics.signalResponses, topics.talks, topics.floor]),
-            (producers.gathering, [topics.rooms, topics.owners, topics.quality, topics.deadLetter]),
+            (producers.prompt, [topics.signalResponses, topics.talks]),
+            (producers.gathering, [topics.floor, topics.rooms, topics.owners, topics.quality, topics.deadLetter]),
         ] {
             for topic in names {
                 try await context.wait(for: "topic \(topic) at \(kafka.settings.bootstrap)") { try await producer.prepare(topic) }

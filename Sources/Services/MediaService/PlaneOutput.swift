@@ -27,7 +27,7 @@ struct PlaneOutput: MediaPlaneOutput {
             participants: news.participants.map { list in
                 list.map { FloorMessage.Participant(uid: $0.uid, role: $0.role, display: $0.display, joinedMs: $0.joinedMs) }
             })
-        send(message.encoded(ip: ip), gid, to: topics.floor, by: producers.prompt)
+        send(message.encoded(ip: ip), gid, to: topics.floor, by: producers.gathering)
     }
 
     func publish(_ quality: QualityMessage) { send(quality.encoded(ip: ip), quality.gid, to: topics.quality, by: producers.gathering) }
