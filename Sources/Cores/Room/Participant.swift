@@ -58,7 +58,7 @@ public struct Joining: Sendable {
     public init(uid: UserID, display: String, endpoint: EndpointID) { (self.uid, self.display, self.endpoint) = (uid, display, endpoint) }
 }
 
-/// Somebody in the room.
+/// Somebody in the room. The large members stand first: there are many participants, and so none has gaps.
 public struct Participant: Sendable, Equatable {
     /// Who.
     public var uid: UserID
@@ -66,10 +66,12 @@ public struct Participant: Sendable, Equatable {
     public var display: String
     /// Their handle.
     public var endpoint: EndpointID
-    /// What they are in the group.
-    public var role: Role
     /// When they came, Unix ms.
     public var joinedMs: Int64
+    /// Tells this stay from an earlier one of the same user.
+    public var generation: UInt64
+    /// What they are in the group.
+    public var role: Role
     /// How they speak of the floor.
     public var signalling: FloorSignalling
     /// What they want to be told.
@@ -84,10 +86,6 @@ public struct Participant: Sendable, Equatable {
     public var barred = false
     /// Gets no media for a while (AudioBridge `suspend`).
     public var suspended = false
-    /// Its signalling is gone since then; it is put out 30 s later unless it comes back.
-    public var vanishedAt: MonotonicNs?
-    /// Tells this stay from an earlier one of the same user.
-    public var generation: UInt64
 }
 
 /// What a participant is told; a door puts it into its own words.

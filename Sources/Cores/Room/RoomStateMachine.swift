@@ -92,7 +92,7 @@ public struct RoomStateMachine: Sendable {
         return earliest
     }
 
-    /// Only those who vanished, so that a room of thousands is not gone through for each deadline.
+    /// Whose signalling is gone, and since when: they are put out some time later unless they come back.
     private var vanished: [UserID: MonotonicNs] = [:]
 
     // MARK: Coming and going
@@ -105,16 +105,15 @@ public struct RoomStateMachine: Sendable {
         if let passes, !passes.contains(joining.token ?? "") { throw Refusal(.unauthorized, "unauthorized (wrong token)") }
         var effects: [RoomEffect] = []
         let old = participants[joining.uid]
-        if let old, old.endpoint != joining.endpoint, old.vanishedAt == nil, !rules.takeover {
+        if let old, old.endpoint != joining.endpoint, vanished[old.uid] == nil, !rules.takeover {
             throw Refusal(.idExists, "user ID \(joining.uid) already exists")
         }
         if old == nil, participants.count >= rules.participantsMax { throw Refusal(.unknown, "room \(identity.gid) is full") }
         generations += 1
         let participant = Participant(
-            uid: joining.uid, display: joining.display, endpoint: joining.endpoint, role: role, joinedMs: old?.joinedMs ?? moment.wallMs,
-            signalling: joining.signalling, events: joining.events, dual: joining.dual,
-            muted: identity.mode == .open ? joining.muted : nil, listenOnly: joining.listenOnly, barred: old?.barred ?? mutedRoom,
-            generation: generations)
+            uid: joining.uid, display: joining.display, endpoint: joining.endpoint, joinedMs: old?.joinedMs ?? moment.wallMs,
+            generation: generations, role: role, signalling: joining.signalling, events: joining.events, dual: joining.dual,
+            muted: identity.mode == .open ? joining.muted : nil, listenOnly: joining.listenOnly, barred: old?.barred ?? mutedRoom)
         if let old, old.endpoint != joining.endpoint { effects.append(.removed(old, told: .kicked(old.uid))) }
         participants[joining.uid] = participant
         vanished[joining.uid] = nil
@@ -151,13 +150,11 @@ public struct RoomStateMachine: Sendable {
     /// A handle's socket broke: its participant stays for a while.
     public mutating func vanish(_ uid: UserID, at moment: Moment) {
         guard participants[uid] != nil else { return }
-        participants[uid]?.vanishedAt = moment.monotonic
         vanished[uid] = moment.monotonic
     }
 
     /// The handle is back (`claim`).
     public mutating func reclaim(_ uid: UserID) {
-        participants[uid]?.vanishedAt = nil
         vanished[uid] = nil
     }
 
