@@ -31,7 +31,7 @@ public enum KafkaEvent: Sendable {
     case assigned([TopicPartition])
     /// These partitions are read no more. `lost`: the group decided without us, others may have them already; storing is pointless.
     case revoked([TopicPartition], lost: Bool)
-    /// All there is in this partition has been told; `offset` is the next one's.
+    /// All there is in this partition has been told; `offset` is the next one's. Not told to members of groups, who never look for an end.
     case endOfPartition(TopicPartition, offset: Int64)
     /// Something failed; the consumer goes on unless it is fatal.
     case error(KafkaError)
@@ -57,7 +57,7 @@ public final class KafkaConsumer: Sendable {
     public init(_ settings: KafkaSettings, _ subscription: KafkaSubscription, handler: @escaping @Sendable (KafkaEvent) -> Void) throws {
         let loop = ConsumerLoop(subscription: subscription, log: settings.log, handler: handler)
         var defaults = [
-            "enable.auto.offset.store": "false", "auto.offset.reset": "earliest", "enable.partition.eof": "true",
+            "enable.auto.offset.store": "false", "auto.offset.reset": "earliest",
             // The library's timer costs CPU also while nothing is stored: `store` is what commits soon.
             "auto.commit.interval.ms": "5000", "fetch.error.backoff.ms": "100",
         ]
@@ -66,6 +66,7 @@ public final class KafkaConsumer: Sendable {
             defaults["partition.assignment.strategy"] = "cooperative-sticky"
             if let instanceId { defaults["group.instance.id"] = instanceId }
         } else {
+            defaults["enable.partition.eof"] = "true"
             // The library wants a name even where no group is ever joined.
             defaults["group.id"] = "\(settings.clientId)-no-group"
             defaults["enable.auto.commit"] = "false"
