@@ -16,15 +16,16 @@ TOPICS = {
 
 
 def wait_for(check, seconds=10, what="it"):
-    """Asks until there is an answer; the last one is what counts."""
-    end = time.monotonic() + seconds
+    """Asks until there is an answer; the last one is what counts. At first it asks often, for most things are quick."""
+    end, pause = time.monotonic() + seconds, 0.001
     while True:
         found = check()
         if found:
             return found
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not come within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
 
 
 class Stack:
@@ -186,7 +187,7 @@ class Janus:
 
     def __init__(self, url):
         self.socket = connect(url, subprotocols=["janus-protocol"], max_size=None)
-        self.events, self.answers, self.lock = [], {}, threading.Lock()
+        self.events, self.answers, self.lock = [], {}, threading.Condition()
         self.session = None
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
@@ -199,6 +200,7 @@ class Janus:
                 with self.lock:
                     self.answers.setdefault(message.get("transaction"), []).append(message)
                     self.events.append(message)
+                    self.lock.notify_all()
         except Exception:
             pass
 
@@ -213,12 +215,11 @@ class Janus:
     def ask(self, message, event=False, seconds=10):
         transaction = self.send(message)
 
-        def check():
-            with self.lock:
-                for answer in self.answers.get(transaction, []):
-                    if not (event and answer["janus"] == "ack"):
-                        return answer
-        return wait_for(check, seconds, f"the answer to {message}")
+        def answer():
+            return next((a for a in self.answers.get(transaction, []) if not (event and a["janus"] == "ack")), None)
+        with self.lock:
+            assert self.lock.wait_for(answer, seconds), f"the answer to {message} did not come within {seconds} s"
+            return answer()
 
     def attach(self):
         return self.ask({"janus": "attach", "plugin": "janus.plugin.audiobridge"})["data"]["id"]

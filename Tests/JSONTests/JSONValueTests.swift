@@ -42,6 +42,14 @@ import Testing
         #expect(try JSONValue(parsing: value.encoded(pretty: true)) == value)
     }
 
+    /// The buffer that a text is first written into has 2,048 bytes.
+    @Test(arguments: [2_045, 2_046, 2_047, 100_000])
+    func longTextsAreWhole(_ count: Int) throws {
+        let value = JSONValue.string(String(repeating: "ä", count: 1) + String(repeating: "x", count: count - 2))
+        #expect(value.encoded().count == count + 2)
+        #expect(try JSONValue(parsing: value.encoded()) == value)
+    }
+
     @Test func largeIntegersStayExact() throws {
         for number in [Int64.max, Int64.min, 9_007_199_254_740_991, 9_007_199_254_740_993] {
             #expect(try parse("\(number)") == .int(number))

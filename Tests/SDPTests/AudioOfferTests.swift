@@ -112,6 +112,12 @@ extension String {
         #expect { try offer(Offers.chromium.replacing(old, with: new)) } throws: { error in "\(error)".contains(words) }
     }
 
+    @Test(arguments: ["\r\n", "\n", "\r"])
+    func linesAreCountedWhateverEndsThem(_ end: String) {
+        let text = ["v=0", "", "  s=ä\u{301}", "a", ""].joined(separator: end)
+        #expect { try SessionDescription(parsing: text) } throws: { error in (error as? SDPError)?.line == 4 }
+    }
+
     @Test func hugeTextsAreRefused() {
         #expect(throws: SDPError.self) { try SessionDescription(parsing: "") }
         #expect(throws: SDPError.self) { try SessionDescription(parsing: "v=0\n" + String(repeating: "a=x\n", count: 5_000)) }
