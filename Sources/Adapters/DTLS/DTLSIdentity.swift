@@ -1,3 +1,4 @@
+import CHandshake
 import COpenSSL
 
 /// Who we are to every WebRTC peer: a certificate on ECDSA P-256 that we signed ourselves, made anew at each start, and the OpenSSL
@@ -75,7 +76,9 @@ public final class DTLSIdentity: @unchecked Sendable {
     private static func makeContext(_ method: OpaquePointer?, _ key: OpaquePointer, _ certificate: OpaquePointer) throws(DTLSError)
         -> OpaquePointer
     {
-        guard let context = SSL_CTX_new(method) else { throw DTLSError("no context can be made") }
+        guard let few = chandshake_context(), let context = SSL_CTX_new_ex(few, nil, method) else {
+            throw DTLSError("no context can be made")
+        }
         // MTU comes from us; sessions are never resumed; buffers go while nothing is read or written.
         SSL_CTX_set_options(context, talkburst_ssl_options())
         SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(DTLS1_2_VERSION), nil)
