@@ -181,24 +181,17 @@ final class DirectorState {
         let isAwaited = record.topic == parts.topics.signalResponses || record.topic == parts.topics.signalRequests
         let producer = isAwaited ? parts.producers.prompt : parts.producers.gathering
         let (mailbox, log) = (self.mailbox, parts.log)
-        func done(_ error: KafkaError?) {
-            // A record that Kafka will never take (too large) holds up nobody; it is told.
+        // A record that Kafka will never take (too large) holds up nobody; it is told.
+        @Sendable func done(_ error: (any Error)?) {
             if let error { log.error("not produced", ["topic": .string(record.topic), "error": .describing(error)]) }
             if let offset { mailbox.post(.acknowledged(partition: partition, generation: generation, offset: offset)) }
         }
         do {
             try producer.send(record) { result in
-                switch result {
-                case .success: if let offset { mailbox.post(.acknowledged(partition: partition, generation: generation, offset: offset)) }
-                case .failure(let error):
-                    log.error("not produced", ["topic": .string(record.topic), "error": .describing(error)])
-                    if let offset { mailbox.post(.acknowledged(partition: partition, generation: generation, offset: offset)) }
-                }
+                if case .failure(let error) = result { done(error) } else { done(nil) }
             }
-        } catch let error as KafkaError {
-            done(error)
         } catch {
-            done(nil)
+            done(error)
         }
     }
 
