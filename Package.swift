@@ -94,7 +94,7 @@ let engines: [Target] = [
         ]),
     library(
         "Engines", "Recorder",
-        ["Talk", "Messages", "JSON", "RTP", "AudioCodecs", "Crypto", "Telemetry", "Configuration", "Reactor", "CLinux"]),
+        ["Talk", "Messages", "JSON", "RTP", "AudioCodecs", "Crypto", "Telemetry", "Configuration", "Reactor", "Threads", "CLinux"]),
     library(
         "Engines", "JanusDoor",
         [

@@ -46,7 +46,8 @@ public final class Recorder: Sendable {
             throw RecorderError(code: .spool, description: "\(error); set spool.directory to a folder that can be written")
         }
         names = SpoolNames(folder: settings.directory)
-        let queue = WorkQueue(name: "encoder", threads: settings.encoders)
+        // Packets never wait until a talk is encoded, which takes milliseconds.
+        let queue = WorkQueue(name: "encoder", threads: settings.encoders, .patient)
         self.queue = queue
         let outboxFolder = spool.outbox
         outbox = Outbox(publish: publish) { entry in queue.post { unlink(outboxFolder + "/\(entry.talkID)") } }

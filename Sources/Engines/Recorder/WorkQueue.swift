@@ -1,6 +1,7 @@
 import Dispatch
 import Reactor
 import Synchronization
+import Threads
 
 /// Jobs for a few threads of their own: what blocks on the disk, or computes for long, has no place on the cooperative pool.
 final class WorkQueue: Sendable {
@@ -17,9 +18,9 @@ final class WorkQueue: Sendable {
     private let available = DispatchSemaphore(value: 0)
     private let threadCount: Int
 
-    init(name: String, threads: Int) {
+    init(name: String, threads: Int, _ pace: Pace = .usual) {
         threadCount = threads
-        for _ in 0..<threads { ServiceThread(name: name) { [self] in work() }.detach() }
+        for _ in 0..<threads { ServiceThread(name: name, pace) { [self] in work() }.detach() }
     }
 
     /// Adds a job behind the others.
