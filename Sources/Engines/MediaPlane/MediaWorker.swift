@@ -59,6 +59,8 @@ final class MediaWorker {
     var active: Set<GroupID> = []
     /// A fan-out is under way: what would start another waits in `deferred`.
     var isFanningOut = false
+    /// Taken from the mailbox, and not done yet.
+    private var held: ArraySlice<WorkerMessage> = []
     var deferred: [() -> Void] = []
 
     private var timers = TimerHeap()
@@ -108,11 +110,13 @@ final class MediaWorker {
                 default: media = true
                 }
             }
-            // Media first: a release must not overtake the last packets of its talk. What opened a talk was said before its first packet
-            // was sent, and so is known by now.
-            if media { receive() }
+            // Media first: a release must not overtake the last packets of its talk. They were sent before it, so once the mail was taken
+            // the socket has them all, however long this thread waited for a core in between. What opened a talk was said before its first
+            // packet was sent, and so is known by now.
+            if mail { held = mailbox.take()[...] }
+            if media || mail { receive() }
             if streams { receiveStreams() }
-            if mail { drain() }
+            handleHeld()
             drainRings()
             tick()
         }
@@ -125,15 +129,25 @@ final class MediaWorker {
     /// Both clocks, now.
     func moment() -> Moment { Moment(monotonic: Clocks.monotonicNs(), wallMs: Clocks.wallMs()) }
 
-    /// Takes what came in the mailbox; also called between the batches of a large fan-out.
+    /// Whether something was said that is not done yet: a cheap look.
+    var hasMail: Bool { !held.isEmpty || mailbox.hasMessages }
+
+    /// Does what was said, in its order; also called between the batches of a large fan-out.
     func drain() {
-        for message in mailbox.take() { handle(message) }
+        handleHeld()
+        held = mailbox.take()[...]
+        handleHeld()
+    }
+
+    /// One by one, for whoever drains within goes on where this is.
+    private func handleHeld() {
+        while let message = held.popFirst() { handle(message) }
     }
 
     /// Takes what other workers sent. What they posted before it is handled before it.
     func drainRings() {
         for ring in incoming where ring.hasEntries {
-            ring.drain(after: { if mailbox.hasMessages { drain() } }) { kind, head, payload in take(kind, head, payload) }
+            ring.drain(after: { if hasMail { drain() } }) { kind, head, payload in take(kind, head, payload) }
         }
     }
 
@@ -179,8 +193,8 @@ final class MediaWorker {
                 counters.received.increment()
                 self.datagram(datagram, from: from)
             }
-            if mailbox.hasMessages { drain() }
             if count < UDPSocket.receiveBatch { return }
+            if hasMail { drain() }
         }
     }
 

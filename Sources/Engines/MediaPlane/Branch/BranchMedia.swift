@@ -50,7 +50,7 @@ extension MediaWorker {
 
     /// What is not known here may stand in the mailbox: a device that was just told of its place sends at once.
     func afterMail(_ find: () -> Transport?) -> Transport? {
-        guard mailbox.hasMessages else { return nil }
+        guard hasMail else { return nil }
         drain()
         return find()
     }
@@ -159,7 +159,7 @@ extension MediaWorker {
         let talker = stream.talkerTransport.map { which == .main ? $0.main : $0.override }
         let packet = FanOut.Packet(place: place, ssrc: stream.ssrc, payload: payload, talker: talker, dualOnly: dualOnly)
         isFanningOut = true
-        stream.fanOut.send(packet) { if mailbox.hasMessages { drain() } }
+        stream.fanOut.send(packet) { if hasMail { drain() } }
         isFanningOut = false
         counters.sent.increment(by: Int(stream.fanOut.counts.sent &- before.sent))
         let refused = stream.fanOut.counts.refusedByKernel &- before.refusedByKernel
