@@ -6,8 +6,6 @@
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,6 +14,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "dtls_end.h"
 
 #define PASSWORD "benchmarkbenchmarkbenchmark"
 #define AGAIN_NS 500000000LL
@@ -33,29 +33,6 @@ static int64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
-static int accept_any(int ok, X509_STORE_CTX *store) {
-    (void)ok, (void)store;
-    return 1;
-}
-
-static SSL_CTX *context(unsigned char digest[32]) {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *made = X509_new();
-    ASN1_INTEGER_set(X509_get_serialNumber(made), 1);
-    X509_gmtime_adj(X509_getm_notBefore(made), 0);
-    X509_gmtime_adj(X509_getm_notAfter(made), 86400);
-    X509_set_pubkey(made, key);
-    X509_sign(made, key, EVP_sha256());
-    X509_digest(made, EVP_sha256(), digest, NULL);
-    SSL_CTX *ctx = SSL_CTX_new(DTLS_client_method());
-    SSL_CTX_set_min_proto_version(ctx, DTLS1_2_VERSION);
-    SSL_CTX_use_certificate(ctx, made);
-    SSL_CTX_use_PrivateKey(ctx, key);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
-    SSL_CTX_set_tlsext_use_srtp(ctx, "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80");
-    return ctx;
 }
 
 static uint32_t crc32_of(const unsigned char *bytes, int count) {
@@ -131,7 +108,7 @@ static int hear(Peer *peer, SSL_CTX *ctx) {
 int main(int argc, char **argv) {
     int count = argc > 1 ? atoi(argv[1]) : 0;
     unsigned char digest[32];
-    SSL_CTX *ctx = context(digest);
+    SSL_CTX *ctx = dtls_context(DTLS_client_method(), digest);
     printf("{\"fingerprint\": \"");
     for (int i = 0; i < 32; i++) printf("%s%02X", i ? ":" : "", digest[i]);
     printf("\", \"password\": \"%s\"}\n", PASSWORD);
