@@ -17,6 +17,17 @@ def pytest_report_header(config):
     return f"broker: {config.getoption('--broker')}"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure comes with what the services said meanwhile."""
+    report = yield
+    if report.failed:
+        for stack in Stack.running:
+            if said := stack.logs(1500):
+                report.sections.append((f"logs of {stack.directory.name}", said))
+    return report
+
+
 @pytest.fixture(scope="session")
 def broker(request):
     return request.config.getoption("--broker")

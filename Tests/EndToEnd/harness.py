@@ -31,10 +31,14 @@ def wait_for(check, seconds=10, what="it"):
 class Stack:
     """`ptt stack`, as a person starts it."""
 
+    running = []
+
     def __init__(self, binaries, directory, kafka=None, prefix=None, environment=None):
         self.binaries, self.directory, self.kafka = pathlib.Path(binaries).resolve(), pathlib.Path(directory), kafka
         self.prefix = prefix
-        self.environment = {**os.environ, **(environment or {})}
+        self.told = {}
+        # A program that crashes says where, in its log.
+        self.environment = {**os.environ, "SWIFT_BACKTRACE": "enable=yes,color=no,threads=crashed,limit=24", **(environment or {})}
         self.environment.pop("KAFKA_BOOTSTRAP", None)
         self.start()
 
@@ -48,12 +52,18 @@ class Stack:
         if not line:
             raise AssertionError("the stack did not start:\n" + self.logs())
         self.address = json.loads(line)
+        if self not in Stack.running:
+            Stack.running.append(self)
 
-    def logs(self):
+    def logs(self, most=3000):
+        """What the stack and its children said since this was asked last, the end of it."""
         text = ""
         for path in [self.directory / "stack.log", *sorted((self.directory / "log").glob("*.log"))]:
-            if path.exists():
-                text += f"--- {path.name}\n" + path.read_text(errors="replace")[-3000:]
+            said = path.read_bytes() if path.exists() else b""
+            new = said[self.told.get(path, 0):]
+            self.told[path] = len(said)
+            if new:
+                text += f"--- {path.name}\n" + new[-most:].decode(errors="replace")
         return text
 
     def now(self):
@@ -79,6 +89,8 @@ class Stack:
         wait_for(check, seconds, f"{name} ready")
 
     def stop(self):
+        if self in Stack.running:
+            Stack.running.remove(self)
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
@@ -89,8 +101,9 @@ class Bus:
     def __init__(self, bootstrap):
         self.records, self.invalid, self.lock, self.running = [], [], threading.Lock(), True
         self.unchecked, self.sent = queue.SimpleQueue(), set()
-        # A broker that was away is first told of without leaders, and this client then waits for the next refresh: five minutes by default.
-        common = {"bootstrap.servers": bootstrap, "topic.metadata.refresh.interval.ms": 2000}
+        # A lone broker that was away first tells of a cluster without brokers; this client then knows nobody to ask, and begins anew with
+        # the bootstrap servers only after this time, by default five minutes.
+        common = {"bootstrap.servers": bootstrap, "metadata.recovery.rebootstrap.trigger.ms": 1000}
         self.producer = confluent_kafka.Producer({**common, "linger.ms": 0})
         self.consumer = confluent_kafka.Consumer({
             **common, "group.id": f"test-{uuid.uuid4()}", "enable.auto.commit": False, "fetch.wait.max.ms": 10,

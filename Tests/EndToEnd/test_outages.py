@@ -92,6 +92,14 @@ def test_the_broker_dies_and_the_stack_killed_leaves_nobody(own, broker, speech)
     wait_for(lambda: not any(alive(pid) for pid in children), 10, "the children's end")
 
 
+def test_a_stack_that_can_not_start_says_at_once_why(request, tmp_path):
+    start = time.monotonic()
+    words = [pathlib.Path(request.config.getoption("--bin")).resolve() / "ptt", "stack", "--dir", tmp_path, "--json"]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, env={**os.environ, "TALKBURST_MEDIA_WORKERS": "none"})
+    assert ended.returncode == 1 and time.monotonic() - start < 20, ended
+    assert "media-service ended before it was ready" in ended.stderr and "media.workers: must be" in ended.stderr, ended.stderr
+
+
 def test_a_full_spool_stops_no_talk_and_is_told(own, other_kafka, speech):
     # A small file system of its own, in a mount namespace: no privilege on the machine is needed.
     spool = 'mkdir -p "$0/spool" && mount -t tmpfs -o size=256k tmpfs "$0/spool" && exec "$@"'

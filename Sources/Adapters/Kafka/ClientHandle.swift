@@ -21,11 +21,12 @@ final class ClientHandle: @unchecked Sendable {
         properties["bootstrap.servers"] = settings.bootstrap
         properties["client.id"] = settings.clientId
         properties["log.connection.close"] = "false"
-        // A broker that comes back is first told of without leaders; newer librdkafka (2.11) then waits for the next refresh, by default for
-        // minutes.
-        properties["topic.metadata.refresh.interval.ms"] = "10000"
         properties.merge(settings.properties) { _, given in given }
         var text = [CChar](repeating: 0, count: 512)
+        // A lone broker that comes back tells at first of a cluster without brokers. librdkafka from 2.11 on then knows nobody to ask any
+        // more, and begins anew with the bootstrap servers only after this time, by default five minutes. Older ones keep those they knew,
+        // and don't know the property.
+        _ = rd_kafka_conf_set(configuration, "metadata.recovery.rebootstrap.trigger.ms", "1000", &text, text.count)
         for (name, value) in properties.sorted(by: { $0.key < $1.key }) {
             guard rd_kafka_conf_set(configuration, name, value, &text, text.count) == RD_KAFKA_CONF_OK else {
                 throw KafkaError(.configuration, "Kafka property \(name)=\(value): \(message(text))")

@@ -7,23 +7,26 @@ import Telemetry
 
 // Partitions come and go, and their rooms with them (MESSAGES.md, "Who owns a room").
 extension DirectorState {
-    func assign(_ number: Int32) {
-        generations += 1
-        let generation = generations
-        if var kept = partitions[number] {
-            // Back after a lost assignment: its rooms never closed. What was under way comes again, and changes nothing.
-            kept.generation = generation
-            kept.window = OffsetWindow()
-            kept.backlog = []
-            partitions[number] = kept
-            if kept.isReady { return }
-        } else {
-            partitions[number] = Partition(generation: generation)
+    func assign(_ numbers: [Int32]) {
+        var new: [Int32: Int] = [:]
+        for number in numbers {
+            generations += 1
+            if partitions[number]?.isReady == true {
+                // Back after a lost assignment: its rooms never closed. What was under way comes again, and changes nothing.
+                partitions[number]?.generation = generations
+                partitions[number]?.window = OffsetWindow()
+            } else {
+                partitions[number] = Partition(generation: generations)
+                new[number] = generations
+            }
         }
+        guard !new.isEmpty else { return }
         tellReadiness()
-        claim(number, generation)
-        let mailbox = self.mailbox
-        parts.readRooms(number) { mailbox.post(.journal(partition: number, generation: generation, $0)) }
+        for (number, generation) in new { claim(number, generation) }
+        let (mailbox, generations) = (self.mailbox, new)
+        parts.readRooms(new.keys.sorted()) { number, journal in
+            if let generation = generations[number] { mailbox.post(.journal(partition: number, generation: generation, journal)) }
+        }
     }
 
     private func claim(_ number: Int32, _ generation: Int) {

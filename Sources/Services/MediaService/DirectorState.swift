@@ -94,7 +94,7 @@ final class DirectorState {
     private func handle(_ event: KafkaEvent) {
         switch event {
         case .records(let records): for record in records { take(record) }
-        case .assigned(let assigned): for one in assigned { assign(one.partition) }
+        case .assigned(let assigned): assign(assigned.map(\.partition))
         case .revoked(let revoked, let lost): for one in revoked { revoke(one.partition, lost: lost) }
         case .down: parts.readiness.block("kafka", "no broker can be reached")
         case .up: parts.readiness.clear("kafka")

@@ -44,7 +44,7 @@ final class SignalDirector: Sendable {
         var topics: TopicNames
         var partitions: Int
         var producers: Producers
-        var readRooms: @Sendable (_ partition: Int32, _ then: @escaping @Sendable (RoomJournal) -> Void) -> Void
+        var readRooms: @Sendable (_ partitions: [Int32], _ then: @escaping @Sendable (Int32, RoomJournal) -> Void) -> Void
         var plane: MediaPlane
         var store: @Sendable (_ partition: Int32, _ offset: Int64) -> Void
         var readiness: Readiness

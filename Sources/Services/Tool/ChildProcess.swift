@@ -114,11 +114,11 @@ enum FreePort {
 
     /// A port that nobody has now.
     /// - Parameter taken: ports that are somebody's already, who has not begun.
-    static func tcp(except taken: Range<Int> = 0..<0) -> Int { find([SOCK_STREAM], count: 1, except: taken) }
+    static func tcp(except taken: Set<Int> = []) -> Int { find([SOCK_STREAM], count: 1, except: taken) }
     /// The first of some ports in a row that nobody has now, over UDP or TCP.
-    static func both(count: Int) -> Int { find([SOCK_DGRAM, SOCK_STREAM], count: count, except: 0..<0) }
+    static func both(count: Int) -> Int { find([SOCK_DGRAM, SOCK_STREAM], count: count, except: []) }
 
-    private static func find(_ types: [__socket_type], count: Int, except taken: Range<Int>) -> Int {
+    private static func find(_ types: [__socket_type], count: Int, except taken: Set<Int>) -> Int {
         for _ in 0..<1_000 {
             let first = Int.random(in: range)
             guard !taken.contains(first) else { continue }

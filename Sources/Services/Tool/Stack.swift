@@ -44,8 +44,12 @@ final class Stack {
         var file: Int
 
         init() {
-            let used = rtp..<rtp + 64
-            func other() -> Int { FreePort.tcp(except: used) }
+            var used = Set(rtp..<rtp + 64)
+            func other() -> Int {
+                let port = FreePort.tcp(except: used)
+                used.insert(port)
+                return port
+            }
             (redis, janus, media, backOffice, file) = (other(), other(), other(), other(), other())
         }
     }
@@ -195,14 +199,19 @@ final class Stack {
 
     private func waitUntilReady(_ name: String, within seconds: Int) async throws {
         let url = "http://127.0.0.1:\(port(of: name))/readyz"
-        try await wait(within: seconds, for: "\(name) (\(options.directory)/log/\(name).log)") { [http] in
-            (try? await http.fetch(HTTPClientRequest("GET", url, timeout: .seconds(2))).status) == 200
+        let log = "\(options.directory)/log/\(name).log"
+        try await wait(within: seconds, for: "\(name) (\(log))") { [http] in
+            if let child = children[name], kill(child.pid, 0) != 0 {
+                let last = (TextFile.read(log) ?? []).split(separator: UInt8(ascii: "\n")).last.map { String(decoding: $0, as: UTF8.self) }
+                throw ToolError("\(name) ended before it was ready: \(last ?? "it said nothing") (\(log))")
+            }
+            return (try? await http.fetch(HTTPClientRequest("GET", url, timeout: .seconds(2))).status) == 200
         }
     }
 
-    private func wait(within seconds: Int, for what: String, _ check: () async -> Bool) async throws {
+    private func wait(within seconds: Int, for what: String, _ check: () async throws -> Bool) async throws {
         let deadline = Clocks.monotonicNs() + Int64(seconds) * 1_000_000_000
-        while !(await check()) {
+        while !(try await check()) {
             guard Clocks.monotonicNs() < deadline else { throw ToolError("\(what) is not ready after \(seconds) s: look there") }
             try await Task.sleep(for: .milliseconds(50))
         }
