@@ -69,6 +69,49 @@ import Testing
         await producer.close()
     }
 
+    @Test func aClientThatFailedForGoodIsFollowedByAnotherAndNothingIsLost() async throws {
+        let cluster = try MockCluster()
+        try cluster.createTopic("t", partitions: 1)
+        let lines = Mutex<[String]>([])
+        let settings = KafkaSettings(bootstrap: cluster.bootstrap) { _, line in lines.withLock { $0.append(line) } }
+        let producer = try KafkaProducer(settings)
+        let (answers, feed) = AsyncStream.makeStream(of: Bool.self)
+        func send(_ numbers: ClosedRange<UInt8>) throws {
+            for number in numbers {
+                try producer.send(OutgoingRecord(topic: "t", key: [1], value: [number], headers: [KafkaHeader("n", [number])])) { result in
+                    feed.yield((try? result.get()) != nil)
+                }
+            }
+        }
+        try send(1...20)
+        _ = await producer.flush(within: .seconds(5))
+        cluster.loseCount(1)
+        try send(21...40)
+        // Some before the client is found broken, some while it is, some after.
+        for number in UInt8(41)...60 {
+            try send(number...number)
+            try await Task.sleep(for: .milliseconds(60))
+        }
+        var answered = 0
+        for await isTaken in answers {
+            #expect(isTaken)
+            answered += 1
+            if answered == 60 { break }
+        }
+        #expect(lines.withLock { $0.contains { $0.contains("begins anew") } })
+        var broker = broker.consumer
+        broker.bootstrap = cluster.bootstrap
+        let reader = try EventReader(broker, .partitions([(TopicPartition("t", 0), from: .beginning)]))
+        let read = await reader.records(60)
+        #expect(read.compactMap { $0.value?.first } == Array(1...60))
+        #expect(read.allSatisfy { $0.header("n") == $0.value })
+        await reader.consumer.close()
+        // Also when two say so at once.
+        async let first: Void = producer.close()
+        async let second: Void = producer.close()
+        _ = await (first, second)
+    }
+
     @Test func aFullQueueRefusesInsteadOfWaiting() async throws {
         var limits = KafkaProducerSettings()
         limits.queueMaxMessages = 10

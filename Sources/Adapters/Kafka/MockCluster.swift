@@ -44,6 +44,13 @@ public final class MockCluster: Sendable {
         }
     }
 
+    /// Answers the next produce requests like a broker that lost count of an idempotent producer's records.
+    public func loseCount(_ requests: Int) {
+        let errors = [rd_kafka_resp_err_t](repeating: RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, count: requests)
+        // Produce is request 0 of Kafka's protocol.
+        rd_kafka_mock_push_request_errors_array(cluster.pointer, 0, errors.count, errors)
+    }
+
     // `@unchecked`: the mock cluster's functions hand their work to its own thread.
     private struct Cluster: @unchecked Sendable { let pointer: OpaquePointer }
 }
