@@ -61,6 +61,8 @@ final class MediaWorker {
     var isFanningOut = false
     /// Taken from the mailbox, and not done yet.
     private var held: ArraySlice<WorkerMessage> = []
+    /// The sockets were not read since.
+    private var isHeldFresh = false
     var deferred: [() -> Void] = []
 
     private var timers = TimerHeap()
@@ -102,7 +104,7 @@ final class MediaWorker {
         while !isStopping {
             let now = Clocks.monotonicNs()
             var (media, streams, mail) = (false, false, false)
-            poller.wait(until: nextDeadline(now), now: now) { token in
+            poller.wait(until: held.isEmpty ? nextDeadline(now) : now, now: now) { token in
                 switch token {
                 case MediaWorker.mailToken: mail = true
                 case MediaWorker.bellToken: bell.quieten()
@@ -110,13 +112,16 @@ final class MediaWorker {
                 default: media = true
                 }
             }
-            // Media first: a release must not overtake the last packets of its talk. They were sent before it, so once the mail was taken
-            // the socket has them all, however long this thread waited for a core in between. What opened a talk was said before its first
-            // packet was sent, and so is known by now.
-            if mail { held = mailbox.take()[...] }
-            if media || mail { receive() }
-            if streams { receiveStreams() }
-            handleHeld()
+            // Media first: a release must not overtake the last packets of its talk. They were sent before it, so once it was taken from the
+            // mailbox the sockets have them all, however long this thread waited for a core in between. What opened a talk was said before its
+            // first packet was sent, and so is known by now.
+            if mail, held.isEmpty { held = mailbox.take()[...] }
+            let isSaid = !held.isEmpty
+            isHeldFresh = false
+            if media || isSaid { receive() }
+            if streams || isSaid { receiveStreams() }
+            // What was taken while they were read waits until they were read once more.
+            if !isHeldFresh { handleHeld(upToRelease: false) }
             drainRings()
             tick()
         }
@@ -129,19 +134,27 @@ final class MediaWorker {
     /// Both clocks, now.
     func moment() -> Moment { Moment(monotonic: Clocks.monotonicNs(), wallMs: Clocks.wallMs()) }
 
-    /// Whether something was said that is not done yet: a cheap look.
-    var hasMail: Bool { !held.isEmpty || mailbox.hasMessages }
+    /// Whether something was said that may be done now: a cheap look.
+    var hasMail: Bool { held.first.map { !$0.endsTalk } ?? mailbox.hasMessages }
 
-    /// Does what was said, in its order; also called between the batches of a large fan-out.
+    /// Does what was said, in its order, while media is at work: between datagrams, and between the batches of a large fan-out. A release waits
+    /// with all behind it until the sockets were read: the last packets of its talk may be there.
     func drain() {
-        handleHeld()
+        handleHeld(upToRelease: true)
+        guard held.isEmpty else { return }
         held = mailbox.take()[...]
-        handleHeld()
+        isHeldFresh = true
+        handleHeld(upToRelease: true)
     }
 
     /// One by one, for whoever drains within goes on where this is.
-    private func handleHeld() {
-        while let message = held.popFirst() { handle(message) }
+    private func handleHeld(upToRelease: Bool) {
+        while let message = held.first, !upToRelease || !message.endsTalk {
+            held.removeFirst()
+            handle(message)
+        }
+        // A slice keeps what was taken from it.
+        if held.isEmpty { held = [] }
     }
 
     /// Takes what other workers sent. What they posted before it is handled before it.

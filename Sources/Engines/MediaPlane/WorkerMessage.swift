@@ -40,6 +40,14 @@ enum WorkerMessage: Sendable {
     case list(RoomCollector)
     /// End what is open and stop.
     case stop
+
+    /// Whether who says it may have sent the last packets of a talk just before.
+    var endsTalk: Bool {
+        switch self {
+        case .input(.door(.floor(_, _, _, .release), token: _, _)), .input(.door(.leave, token: _, _)): true
+        default: false
+        }
+    }
 }
 
 /// What is known of who owns which room.

@@ -138,6 +138,8 @@ final class FanOut {
         pass(packet.payload.count)
         isSending = true
         let socket = outlet.socket.descriptor
+        // Apart until the end: what is done in between may look at the counts.
+        var counts = SendCounts()
         plain.send(packet, on: socket, counts: &counts, between: between)
         if let secure, secure.count > 0 {
             if plain.count > 0 { between() }
@@ -148,6 +150,8 @@ final class FanOut {
             streams.send(packet, counts: &counts, between: between)
         }
         isSending = false
+        self.counts.sent &+= counts.sent
+        self.counts.refusedByKernel &+= counts.refusedByKernel
         guard !leaving.isEmpty else { return }
         let gone = leaving
         leaving = []

@@ -1,0 +1,64 @@
+import Room
+import SecureRTP
+import Talk
+import TestTraits
+import Testing
+
+@testable import MediaPlane
+
+/// What is asked for while a packet is on its way to many is done between two of its batches, and the packet goes on.
+@Suite(.oneAtATime, .timeLimit(.minutes(2))) struct BetweenBatchesTests {
+    @Test(arguments: [nil, SRTPSuite.aeadAES128GCM]) func peopleComeAndGoInTheMiddleOfAPacketsWay(_ suite: SRTPSuite?) async throws {
+        let bench = try PlaneBench()
+        defer { bench.plane.stop() }
+        let (gid, other) = (try group(490), try group(491))
+        bench.open(gid)
+        bench.open(other)
+        func device(_ number: Int64) throws -> (BenchSocket, MediaDescription) {
+            let socket = try BenchSocket(ip: "127.2.\(number >> 8).\(number & 255)", ssrc: UInt32(number))
+            var media = socket.media
+            if let suite {
+                let keys = SRTPKeys(remote: try SRTPKey.random(suite), local: try SRTPKey.random(suite))
+                media.srtp = keys
+                (socket.sender, socket.receiver) = (try SRTPSender(keys.remote), try SRTPReceiver(keys.local))
+            }
+            return (socket, media)
+        }
+        var sockets: [BenchSocket] = []
+        for number in 1...Int64(600) {
+            let (socket, media) = try device(number)
+            sockets.append(socket)
+            _ = try await bench.join(try user(number), in: gid, media)
+        }
+        let (first, next) = (try user(1), try user(2))
+        let address = bench.plane.addresses[0]
+        try await bench.floor(.request(first, tier: .normal, priority: 0, queue: nil), of: first, in: gid)
+
+        let stopper = try #require(BenchOutput.stopper)
+        async let stopped = bench.join(stopper, in: other, MediaDescription())
+        bench.output.waitUntilStopped()
+        for number in UInt8(0)..<3 { try sockets[0].talk([number], to: address) }
+        let (late, media) = try device(700)
+        let (door, plane) = (bench.door, bench.plane)
+        async let joined = door.ask(.join(gid, bench.joining(try user(700)), media), plane)
+        async let kicked = door.ask(.kick(gid, try user(3)), plane)
+        async let revoked = door.ask(.kick(gid, first), plane)
+        async let granted = door.ask(.floor(gid, next, EndpointID(2), .request(next, tier: .normal, priority: 0, queue: nil)), plane)
+        try await Task.sleep(for: .milliseconds(100))
+        bench.output.release()
+        _ = try await (stopped, joined.get(), kicked.get(), revoked.get(), granted.get())
+
+        for number in UInt8(10)..<13 { try sockets[1].talk([number], to: address) }
+        func heard(by socket: BenchSocket) throws -> [(UInt16, UInt8)] {
+            var found: [(UInt16, UInt8)] = []
+            while found.last?.1 != 12, let packet = try socket.hear() { found.append((packet.header.sequence, packet.payload[0])) }
+            return found
+        }
+        // The packet that was on its way comes to the last one, too, and the next voice follows without a gap.
+        let last = try heard(by: sockets[599])
+        #expect(last.first?.1 == 0 && last.suffix(3).map(\.1) == [10, 11, 12])
+        #expect(zip(last, last.dropFirst()).allSatisfy { $0.0 &+ 1 == $1.0 })
+        #expect(try heard(by: late).map(\.1).suffix(3) == [10, 11, 12])
+        withExtendedLifetime(sockets) {}
+    }
+}

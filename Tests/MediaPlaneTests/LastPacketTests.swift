@@ -1,0 +1,52 @@
+import Room
+import Talk
+import TestTraits
+import Testing
+
+@testable import MediaPlane
+
+/// A release never cuts its talk's last packets off, however long the worker had no time for either.
+@Suite(.oneAtATime, .timeLimit(.minutes(2))) struct LastPacketTests {
+    /// More listeners than one send takes, or more packets than one read: between those the worker looks into its mailbox.
+    @Test(arguments: [(listeners: 600, packets: 3), (listeners: 1, packets: 300)])
+    func whatWasSentBeforeTheReleaseIsHeard(listeners: Int, packets: Int) async throws {
+        let bench = try PlaneBench { ($0.packetsPerSecond, $0.packetBurst) = (1_000_000, 1_000_000) }
+        defer { bench.plane.stop() }
+        let (gid, other, speaker) = (try group(480), try group(481), try user(1))
+        let (talker, listener) = (try BenchSocket(), try BenchSocket())
+        bench.open(gid)
+        bench.open(other)
+        let info = try await bench.join(speaker, in: gid, talker.media)
+        var crowd: [BenchSocket] = []
+        for number in 1..<Int64(listeners) {
+            // An address each: ports that the system gives may be the same twice where they are shared (SO_REUSEPORT).
+            crowd.append(try BenchSocket(ip: "127.1.\(number >> 8).\(number & 255)"))
+            _ = try await bench.join(try user(number + 10), in: gid, crowd[crowd.count - 1].media)
+        }
+        // The last of all to get a packet.
+        _ = try await bench.join(try user(5_000), in: gid, listener.media)
+        try await bench.floor(.request(speaker, tier: .normal, priority: 0, queue: nil), of: speaker, in: gid)
+
+        let stopper = try #require(BenchOutput.stopper)
+        async let stopped = bench.join(stopper, in: other, MediaDescription())
+        bench.output.waitUntilStopped()
+        for number in 0..<packets { try talker.talk([UInt8(number >> 8), UInt8(number & 255), 9], to: info.media.address) }
+        let door = bench.door
+        let plane = bench.plane
+        async let released = door.ask(.floor(gid, speaker, EndpointID(UInt64(speaker.value)), .release(speaker)), plane)
+        // It stands in the mailbox before the worker goes on.
+        try await Task.sleep(for: .milliseconds(100))
+        bench.output.release()
+        _ = try await (stopped, released.get())
+
+        var heard: [Int] = []
+        while heard.count < packets, let packet = try listener.hear() { heard.append(Int(packet.payload[0]) << 8 | Int(packet.payload[1])) }
+        #expect(heard == Array(0..<packets))
+        #expect(bench.dropped("without_floor") == 0)
+        // It is over nevertheless.
+        try talker.talk([1, 1, 1], to: info.media.address)
+        for _ in 0..<200 where bench.dropped("without_floor") == 0 { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(bench.dropped("without_floor") == 1)
+        withExtendedLifetime(crowd) {}
+    }
+}
