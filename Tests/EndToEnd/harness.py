@@ -303,10 +303,10 @@ class Device:
     def send(self, data):
         self.socket.sendto(data, self.server)
 
-    def receive(self, seconds):
-        """All datagrams of some time: (RTP, others)."""
-        end, rtp, other = time.monotonic() + seconds, [], []
-        while time.monotonic() < end:
+    def receive(self, seconds, least=0):
+        """All datagrams of some time, which is up to 5 s longer until there is so much RTP: (RTP, others)."""
+        start, rtp, other = time.monotonic(), [], []
+        while (waited := time.monotonic() - start) < seconds or len(rtp) < least and waited < seconds + 5:
             try:
                 data = self.socket.recv(2048)
             except TimeoutError:

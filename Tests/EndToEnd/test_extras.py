@@ -243,7 +243,7 @@ def test_who_changes_its_address_in_the_middle_of_a_talk_goes_on(admin, door, ha
     talker.socket.close()
     talker.socket = moved
     talker.talk(speech[20:40])
-    heard, _ = other.receive(0.3)
+    heard, _ = other.receive(0.3, 40)
     assert [p[12:] for p in heard] == speech[:40]
     for device in (talker, other):
         device.close()

@@ -26,7 +26,7 @@ def test_grant_taken_idle_and_the_talk_is_heard(stack, bus, room, speech):
     taken = bob.wait_floor("taken")
     assert taken["holder"] == 1 and taken["display"] == "radio 1"
     alice.talk(speech[:50])
-    rtp, _ = bob.receive(0.3)
+    rtp, _ = bob.receive(0.3, 50)
     assert len(rtp) == 50
     numbers = [struct.unpack("!H", p[2:4])[0] for p in rtp]
     assert all((b - a) & 0xFFFF == 1 for a, b in zip(numbers, numbers[1:]))
@@ -38,7 +38,7 @@ def test_grant_taken_idle_and_the_talk_is_heard(stack, bus, room, speech):
     # Bob talks now: for Alice, who did not hear herself, and for a third, numbers run on without a jump.
     assert bob.floor("request")["state"] == "granted"
     bob.talk(speech[:10])
-    heard, _ = alice.receive(0.3)
+    heard, _ = alice.receive(0.3, 10)
     assert len(heard) == 10 and heard[0][1] >> 7 == 1
     bob.floor("release")
     alice.floor("request")
@@ -79,7 +79,7 @@ def test_stock_clients_talk_by_configure(stack, bus, room, speech):
     wait_for(lambda: any(e.get("audiobridge") == "talking" and e["id"] == 31 for e in other.janus.of(other.handle)), 5, "talking")
     wait_for(lambda: any(e.get("participants") == [{"id": 31, "muted": False}] for e in stock.janus.of(stock.handle)), 5, "unmuted")
     stock.talk(speech[:20])
-    assert len(other.receive(0.3)[0]) == 20
+    assert len(other.receive(0.3, 20)[0]) == 20
     assert other.janus.message(other.handle, {"request": "configure", "muted": False})["result"] == "ok"
     wait_for(lambda: any(e.get("participants") == [{"id": 32, "muted": True}] for e in other.janus.of(other.handle)), 5, "queued: muted")
     stock.janus.message(stock.handle, {"request": "configure", "muted": True})
@@ -140,7 +140,7 @@ def test_floor_control_by_rtcp_and_what_tshark_says(stack, bus, room, speech, tm
     _, told = other.receive(0.3)
     assert subtypes(told) == [2]
     radio.talk(speech[:10])
-    assert len(other.receive(0.3)[0]) == 10
+    assert len(other.receive(0.3, 10)[0]) == 10
     other.send(mcpt(0, other.ssrc, [(0, b"\0\0")]))
     _, queued = other.receive(0.3)
     assert subtypes(queued) == [9]
@@ -177,7 +177,7 @@ def test_a_plain_radio_talks_by_voice_where_the_room_says_so(stack, bus, gid, sp
     radio, other = Device(stack, gid, 81, floor=False), Device(stack, gid, 82)
     loud = [p for p in speech if len(p) > 10][:30]
     radio.talk(loud)
-    heard, _ = other.receive(0.3)
+    heard, _ = other.receive(0.3, len(loud))
     assert [p[12:] for p in heard] == loud, "the packets that asked for the floor are heard too"
     other.wait_floor("idle", 3)
     talk = wait_for(lambda: bus.talks(81, gid), 5, "the talk")[0]
@@ -195,14 +195,14 @@ def test_an_override_is_a_second_stream(stack, bus, gid, speech):
     member.floor("request")
     member.talk(speech[:5])
     for device in (owner, both, single):
-        assert len(device.receive(0.25)[0]) == 5
+        assert len(device.receive(0.25, 5)[0]) == 5
     granted = owner.floor("request")
     assert granted["state"] == "granted" and granted["override"]
     owner.talk(speech[:5])
     member.talk(speech[:5])
     override = struct.pack("!I", both.joined["ssrc_override"])
-    assert sorted(p[8:12] == override for p in both.receive(0.3)[0]) == [False] * 5 + [True] * 5
-    assert [p[8:12] == override for p in single.receive(0.3)[0]] == [True] * 5
+    assert sorted(p[8:12] == override for p in both.receive(0.3, 10)[0]) == [False] * 5 + [True] * 5
+    assert [p[8:12] == override for p in single.receive(0.3, 5)[0]] == [True] * 5
     owner.floor("release")
     member.floor("release")
     wait_for(lambda: len(bus.talks(gid=gid)) == 2, 5, "two talks")

@@ -117,7 +117,7 @@ def test_a_full_spool_stops_no_talk_and_is_told(own, other_kafka, speech):
             pass
     assert talker.floor("request")["state"] == "granted"
     talker.talk(speech[:100])
-    assert len(listener.receive(0.3)[0]) == 100, "the talk goes on"
+    assert len(listener.receive(0.3, 100)[0]) == 100, "the talk goes on"
     talker.floor("release")
     talk = wait_for(lambda: bus.talks(3, gid), 10, "the talk's record")[0]
     assert (talk["truncated"], talk["cause"]) == ("1", "spool_full")

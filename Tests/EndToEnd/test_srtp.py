@@ -32,8 +32,8 @@ class SecureDevice(Device):
     def packet(self, payload, marker=False):
         return self.outbound.protect(super().packet(payload, marker))
 
-    def receive(self, seconds):
-        rtp, other = super().receive(seconds)
+    def receive(self, seconds, least=0):
+        rtp, other = super().receive(seconds, least)
         return [self.inbound.unprotect(p) for p in rtp], [self.inbound.unprotect_rtcp(p) for p in other]
 
 
@@ -50,7 +50,7 @@ def test_everybody_hears_with_keys_of_their_own(stack, bus, room, speech, suite)
     assert talker.floor("request")["state"] == "granted"
     talker.talk(speech[:60])
     for listener in [*listeners, plain]:
-        heard, _ = listener.receive(0.2)
+        heard, _ = listener.receive(0.2, 60)
         assert [p[12:] for p in heard] == speech[:60] and consecutive(heard)
         assert struct.unpack("!H", heard[0][2:4])[0] < 0x8000, "the roll-over counter begins with 0, far from a wrap"
     talker.floor("release")
@@ -58,7 +58,7 @@ def test_everybody_hears_with_keys_of_their_own(stack, bus, room, speech, suite)
     assert plain.floor("request")["state"] == "granted"
     plain.talk(speech[:20])
     for listener in [talker, *listeners]:
-        heard, _ = listener.receive(0.2)
+        heard, _ = listener.receive(0.2, 20)
         assert [p[12:] for p in heard] == speech[:20] and consecutive(heard)
     plain.floor("release")
     talk = wait_for(lambda: [t for t in bus.talks(1, room)], 10, "the record")[0]
@@ -72,7 +72,7 @@ def test_forged_replayed_and_plain_packets_are_not_heard(stack, bus, room, speec
     assert talker.floor("request")["state"] == "granted"
     first = talker.packet(speech[0], True)
     talker.send(first)
-    assert len(listener.receive(0.2)[0]) == 1
+    assert len(listener.receive(0.2, 1)[0]) == 1
     talker.send(first)
     talker.send(Device.packet(talker, speech[1]))
     damaged = bytearray(talker.packet(speech[2]))
@@ -81,7 +81,7 @@ def test_forged_replayed_and_plain_packets_are_not_heard(stack, bus, room, speec
     talker.send(session("AEAD_AES_128_GCM", os.urandom(28), False).protect(Device.packet(talker, speech[3])))
     assert listener.receive(0.3)[0] == []
     talker.talk(speech[4:14])
-    assert len(listener.receive(0.2)[0]) == 10
+    assert len(listener.receive(0.2, 10)[0]) == 10
     for device in (talker, listener):
         device.close()
 
@@ -92,14 +92,14 @@ def test_who_comes_back_to_a_room_goes_on_with_its_counter(stack, bus, room, spe
     talker, mover = Device(stack, room, 1), SecureDevice(stack, room, 3, "AES_CM_128_HMAC_SHA1_80")
     assert talker.floor("request")["state"] == "granted"
     talker.talk(speech[:10])
-    before, _ = mover.receive(0.2)
+    before, _ = mover.receive(0.2, 10)
     assert len(before) == 10
     assert mover.janus.message(mover.handle, {"request": "changeroom", "room": second, "id": 3})["audiobridge"] == "roomchanged"
     talker.talk(speech[:10])
     assert mover.receive(0.2)[0] == []
     assert mover.janus.message(mover.handle, {"request": "changeroom", "room": room, "id": 3})["audiobridge"] == "roomchanged"
     talker.talk(speech[:10])
-    after, _ = mover.receive(0.2)
+    after, _ = mover.receive(0.2, 10)
     assert len(after) == 10 and consecutive(before + after)
     for device in (talker, mover):
         device.close()

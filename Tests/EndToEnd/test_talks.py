@@ -138,7 +138,7 @@ def test_kafka_down_during_a_talk(stack, bus, kafka, room, speech, broker):
         start = time.monotonic()
         talker.talk(speech[:500])
         talker.floor("release")
-        heard, _ = listener.receive(0.5)
+        heard, _ = listener.receive(0.5, 500)
         assert len(heard) == 500, "people go on talking"
         assert listener.floor("request")["state"] == "granted"
         listener.talk(speech[:50])
