@@ -1,7 +1,7 @@
 """The floor: request → granted over the WebSocket beside a bare WebSocket echo, and the first packet after the grant."""
 import json, struct, subprocess, threading, time
 
-from kit import Janus, Receivers, Talker, WebSocket, end, listener, percentile, program, row, start, udp
+from kit import Janus, Receivers, Talker, WebSocket, end, listener, percentile, program, row, start_first, udp
 
 ROOM, FIRST = 99_000, 98_000
 REQUESTS, UNDER_LOAD = 1_000, 400
@@ -11,7 +11,7 @@ class Echo:
     """ws_echo.c, and one who asks it."""
 
     def __init__(self):
-        self.child = start(program("ws_echo", "websockets", "pthread"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.child = start_first(program("ws_echo", "websockets", "pthread"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.client = WebSocket(f"ws://127.0.0.1:{int(self.child.stdout.readline())}")
         # As long as a request, with an answer of the same length.
         self.text = json.dumps({"janus": "message", "handle_id": 2**52, "body": {"request": "floor", "action": "request"},
@@ -92,7 +92,7 @@ def first_packets(place, options, talks=300):
     """From the sending of a talk's first packet, right after Granted, until the last of ten listeners has it; a relay has its own ten."""
     place.create(FIRST)
     receivers, others, janus, talker, one = Receivers(10), Receivers(10), Janus(place.janus), Talker(place.janus, FIRST, 1), udp()
-    relay = start(program("bare_sendmmsg"), "relay", talks * options.pairs, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    relay = start_first(program("bare_sendmmsg"), "relay", talks * options.pairs, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     relay.stdin.write("\n".join(map(str, others.ports)))
     relay.stdin.close()
     port = int(relay.stdout.readline())
