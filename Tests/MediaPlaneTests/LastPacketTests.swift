@@ -49,4 +49,33 @@ import Testing
         #expect(bench.dropped("without_floor") == 1)
         withExtendedLifetime(crowd) {}
     }
+
+    /// The talker's media comes to another worker than the one that is home to the room, and that one has no time.
+    @Test func whatAnotherWorkerReadsBeforeTheReleaseIsHeard() async throws {
+        let bench = try PlaneBench(workers: 2)
+        defer { bench.plane.stop() }
+        let (gid, other, speaker) = (try group(482), try group(483), try user(2))
+        let (first, talker, listener) = (try BenchSocket(), try BenchSocket(), try BenchSocket())
+        bench.open(gid)
+        _ = try await bench.join(try user(1), in: gid, first.media)
+        let place = try await bench.join(speaker, in: gid, talker.media).media.address
+        try #require(place == bench.plane.addresses[1])
+        #expect(try await bench.join(try user(3), in: gid, listener.media).media.address == bench.plane.addresses[0])
+        bench.open(other)
+        try await bench.floor(.request(speaker, tier: .normal, priority: 0, queue: nil), of: speaker, in: gid)
+        try talker.talk([0, 0, 9], to: place)
+        #expect(try listener.hear()?.payload == [0, 0, 9])
+
+        let stopper = try #require(BenchOutput.stopper)
+        async let stopped = bench.join(stopper, in: other, MediaDescription())
+        bench.output.waitUntilStopped()
+        for number in UInt8(1)...3 { try talker.talk([0, number, 9], to: place) }
+        let (door, plane) = (bench.door, bench.plane)
+        async let released = door.ask(.floor(gid, speaker, EndpointID(2), .release(speaker)), plane)
+        try await Task.sleep(for: .milliseconds(100))
+        bench.output.release()
+        _ = try await (stopped, released.get())
+        for number in UInt8(1)...3 { #expect(try listener.hear()?.payload == [0, number, 9]) }
+        #expect(bench.dropped("without_floor") == 0)
+    }
 }

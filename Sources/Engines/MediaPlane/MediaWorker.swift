@@ -171,6 +171,8 @@ final class MediaWorker {
         case .depart(let gid, let uid, let endpoint): depart(gid, uid, endpoint)
         case .branch(let gid, let command): perform(command, gid)
         case .report(let gid, let uid, let generation, let report): take(report, of: uid, generation: generation, in: gid)
+        case .detour(let request, let token, let door, let home): mailboxes[home].post(.behindMedia(request, token: token, door))
+        case .behindMedia(let request, let token, let door): handle(request, token, door, isBehindMedia: true)
         case .released(let address, let gid, let uid):
             if let transport = branches[gid]?.transports[uid] { release(address, of: transport) }
         case .list(let collector):

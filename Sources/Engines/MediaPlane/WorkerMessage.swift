@@ -34,6 +34,10 @@ enum WorkerMessage: Sendable {
     case branch(GroupID, BranchCommand)
     /// A branch's word to its home on this worker.
     case report(GroupID, UserID, generation: UInt64, BranchReport)
+    /// What a participant asks of the floor, on its way over the worker that reads its media, which sends it on to the room's home.
+    case detour(DoorRequest, token: UInt64, any Door, home: Int)
+    /// The same, at its home: the media that was sent before it is in the ring, or was taken from it.
+    case behindMedia(DoorRequest, token: UInt64, any Door)
     /// Somebody's address is another's now.
     case released(SocketAddress, GroupID, UserID)
     /// Tell your rooms.
@@ -44,7 +48,12 @@ enum WorkerMessage: Sendable {
     /// Whether who says it may have sent the last packets of a talk just before.
     var endsTalk: Bool {
         switch self {
-        case .input(.door(.floor(_, _, _, .release), token: _, _)), .input(.door(.leave, token: _, _)): true
+        case .input(.door(let request, token: _, _)), .detour(let request, token: _, _, home: _), .behindMedia(let request, token: _, _):
+            switch request {
+            case .floor(_, _, _, .release), .leave: true
+            default: false
+            }
+        case .report(_, _, generation: _, .floor(.release)): true
         default: false
         }
     }

@@ -6,7 +6,13 @@ import Talk
 
 // What doors ask of the rooms at home here.
 extension MediaWorker {
-    func handle(_ request: DoorRequest, _ token: UInt64, _ door: any Door) {
+    /// - Parameter isBehindMedia: it came over the worker that reads the participant's media.
+    func handle(_ request: DoorRequest, _ token: UInt64, _ door: any Door, isBehindMedia: Bool = false) {
+        if !isBehindMedia, case .floor(let gid, let uid, _, _) = request, let place = rooms[gid]?.places[uid], place.worker != index {
+            // All of them, so that none overtakes another.
+            mailboxes[place.worker].post(.detour(request, token: token, door, home: index))
+            return
+        }
         if let gid = request.home, rooms[gid] == nil, !isHandingOver(request) {
             if let home = map.home(of: gid), home != index {
                 // It was opened there after this was posted.

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A socket that can't be had.
