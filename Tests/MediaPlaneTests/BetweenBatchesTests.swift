@@ -39,14 +39,13 @@ import Testing
         bench.output.waitUntilStopped()
         for number in UInt8(0)..<3 { try sockets[0].talk([number], to: address) }
         let (late, media) = try device(700)
-        let (door, plane) = (bench.door, bench.plane)
-        async let joined = door.ask(.join(gid, bench.joining(try user(700)), media), plane)
-        async let kicked = door.ask(.kick(gid, try user(3)), plane)
-        async let revoked = door.ask(.kick(gid, first), plane)
-        async let granted = door.ask(.floor(gid, next, EndpointID(2), .request(next, tier: .normal, priority: 0, queue: nil)), plane)
-        try await Task.sleep(for: .milliseconds(100))
+        let posted = [
+            bench.post(.join(gid, bench.joining(try user(700)), media)), bench.post(.kick(gid, try user(3))), bench.post(.kick(gid, first)),
+            bench.post(.floor(gid, next, EndpointID(2), .request(next, tier: .normal, priority: 0, queue: nil))),
+        ]
         bench.output.release()
-        _ = try await (stopped, joined.get(), kicked.get(), revoked.get(), granted.get())
+        _ = try await stopped
+        for token in posted { _ = try await bench.door.answer(to: token).get() }
 
         for number in UInt8(10)..<13 { try sockets[1].talk([number], to: address) }
         func heard(by socket: BenchSocket) throws -> [(UInt16, UInt8)] {

@@ -31,13 +31,9 @@ import Testing
         async let stopped = bench.join(stopper, in: other, MediaDescription())
         bench.output.waitUntilStopped()
         for number in 0..<packets { try talker.talk([UInt8(number >> 8), UInt8(number & 255), 9], to: info.media.address) }
-        let door = bench.door
-        let plane = bench.plane
-        async let released = door.ask(.floor(gid, speaker, EndpointID(UInt64(speaker.value)), .release(speaker)), plane)
-        // It stands in the mailbox before the worker goes on.
-        try await Task.sleep(for: .milliseconds(100))
+        let released = bench.post(.floor(gid, speaker, EndpointID(UInt64(speaker.value)), .release(speaker)))
         bench.output.release()
-        _ = try await (stopped, released.get())
+        _ = try await (stopped, bench.door.answer(to: released).get())
 
         var heard: [Int] = []
         while heard.count < packets, let packet = try listener.hear() { heard.append(Int(packet.payload[0]) << 8 | Int(packet.payload[1])) }
@@ -45,7 +41,7 @@ import Testing
         #expect(bench.dropped("without_floor") == 0)
         // It is over nevertheless.
         try talker.talk([1, 1, 1], to: info.media.address)
-        for _ in 0..<200 where bench.dropped("without_floor") == 0 { try await Task.sleep(for: .milliseconds(10)) }
+        _ = try await bench.ask(.exists(gid))
         #expect(bench.dropped("without_floor") == 1)
         withExtendedLifetime(crowd) {}
     }
@@ -70,11 +66,11 @@ import Testing
         async let stopped = bench.join(stopper, in: other, MediaDescription())
         bench.output.waitUntilStopped()
         for number in UInt8(1)...3 { try talker.talk([0, number, 9], to: place) }
-        let (door, plane) = (bench.door, bench.plane)
-        async let released = door.ask(.floor(gid, speaker, EndpointID(2), .release(speaker)), plane)
-        try await Task.sleep(for: .milliseconds(100))
+        let released = bench.post(.floor(gid, speaker, EndpointID(2), .release(speaker)))
+        // The home has done with it what it could.
+        _ = try await bench.ask(.exists(gid))
         bench.output.release()
-        _ = try await (stopped, released.get())
+        _ = try await (stopped, bench.door.answer(to: released).get())
         for number in UInt8(1)...3 { #expect(try listener.hear()?.payload == [0, number, 9]) }
         #expect(bench.dropped("without_floor") == 0)
     }

@@ -51,6 +51,9 @@ final class PlaneBench: Sendable {
     /// Asks as a door does, and gives the answer.
     func ask(_ request: DoorRequest) async throws(Refusal) -> DoorAnswer { try await door.ask(request, plane).get() }
 
+    /// Puts a request into its worker's mailbox, to wait for its answer later.
+    func post(_ request: DoorRequest) -> UInt64 { door.post(request, plane) }
+
     func join(_ uid: UserID, in gid: GroupID, _ media: MediaDescription) async throws -> JoinedInfo {
         guard case .joined(let info) = try await ask(.join(gid, joining(uid), media)) else { throw Refusal(.unknown, "not joined") }
         return info
@@ -85,6 +88,8 @@ final class BenchDoor: Door {
     private struct State: Sendable {
         var next: UInt64 = 1
         var waiting: [UInt64: Waiting] = [:]
+        /// Answers that came before somebody waited for them.
+        var early: [UInt64: Result<DoorAnswer, Refusal>] = [:]
         var offered: [(latch: (username: String, password: String), address: SocketAddress)] = []
     }
     private struct Waiting: Sendable {
@@ -92,22 +97,41 @@ final class BenchDoor: Door {
     }
     private let state = Mutex(State())
 
-    func ask(_ request: DoorRequest, _ plane: MediaPlane) async -> Result<DoorAnswer, Refusal> {
+    func ask(_ request: DoorRequest, _ plane: MediaPlane) async -> Result<DoorAnswer, Refusal> { await answer(to: post(request, plane)) }
+
+    /// Puts a request into its worker's mailbox: it is there when this returns.
+    func post(_ request: DoorRequest, _ plane: MediaPlane) -> UInt64 {
+        let token = state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+        plane.post(.door(request, token: token, self))
+        return token
+    }
+
+    /// The answer to a posted request.
+    func answer(to token: UInt64) async -> Result<DoorAnswer, Refusal> {
         await withCheckedContinuation { continuation in
-            let token = state.withLock { state in
-                state.next += 1
-                state.waiting[state.next] = Waiting(continuation: continuation)
-                return state.next
+            let early = state.withLock { state in
+                let early = state.early.removeValue(forKey: token)
+                if early == nil { state.waiting[token] = Waiting(continuation: continuation) }
+                return early
             }
-            plane.post(.door(request, token: token, self))
+            if let early { continuation.resume(returning: early) }
         }
     }
 
     func deliver(_ event: DoorEvent) {
         switch event {
         case .answer(0, .success(.joined(let info))): state.withLock { $0.offered.append((info.media.latch, info.media.address)) }
+        case .answer(0, _): break
         case .answer(let token, let result):
-            state.withLock { $0.waiting.removeValue(forKey: token) }?.continuation.resume(returning: result)
+            let waiting = state.withLock { state in
+                let waiting = state.waiting.removeValue(forKey: token)
+                if waiting == nil { state.early[token] = result }
+                return waiting
+            }
+            waiting?.continuation.resume(returning: result)
         case .link, .notice, .ended: break
         }
     }
