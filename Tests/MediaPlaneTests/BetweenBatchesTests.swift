@@ -7,7 +7,7 @@ import Testing
 @testable import MediaPlane
 
 /// What is asked for while a packet is on its way to many is done between two of its batches, and the packet goes on.
-@Suite(.oneAtATime, .timeLimit(.minutes(2))) struct BetweenBatchesTests {
+@Suite(.oneAtATime, .timeLimit(.minutes(5))) struct BetweenBatchesTests {
     @Test(arguments: [nil, SRTPSuite.aeadAES128GCM]) func peopleComeAndGoInTheMiddleOfAPacketsWay(_ suite: SRTPSuite?) async throws {
         let bench = try PlaneBench()
         defer { bench.plane.stop() }

@@ -6,7 +6,7 @@ import Testing
 @testable import MediaPlane
 
 /// A release never cuts its talk's last packets off, however long the worker had no time for either.
-@Suite(.oneAtATime, .timeLimit(.minutes(2))) struct LastPacketTests {
+@Suite(.oneAtATime, .timeLimit(.minutes(5))) struct LastPacketTests {
     /// More listeners than one send takes, or more packets than one read: between those the worker looks into its mailbox.
     @Test(arguments: [(listeners: 600, packets: 3), (listeners: 1, packets: 300)])
     func whatWasSentBeforeTheReleaseIsHeard(listeners: Int, packets: Int) async throws {
