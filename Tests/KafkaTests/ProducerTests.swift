@@ -73,7 +73,10 @@ import Testing
         let cluster = try MockCluster()
         try cluster.createTopic("t", partitions: 1)
         let lines = Mutex<[String]>([])
-        let settings = KafkaSettings(bootstrap: cluster.bootstrap) { _, line in lines.withLock { $0.append(line) } }
+        // One request at a time: unlike a real broker the mock would take those behind the one that it refuses.
+        let settings = KafkaSettings(bootstrap: cluster.bootstrap, properties: ["max.in.flight.requests.per.connection": "1"]) { _, line in
+            lines.withLock { $0.append(line) }
+        }
         let producer = try KafkaProducer(settings)
         let (answers, feed) = AsyncStream.makeStream(of: Bool.self)
         func send(_ numbers: ClosedRange<UInt8>) throws {
