@@ -5,7 +5,8 @@ import Threads
 ///
 /// `send` never waits. What it takes is kept through outages until it is acknowledged (or `messageTimeoutMs` is over, or the producer
 /// is closed); when `queueMaxMessages` are waiting it refuses with `queueFull`, which is retriable. Every record that was taken gets
-/// exactly one answer, on the producer's own thread.
+/// exactly one answer, on the producer's own thread. Where the library's client fails for good another takes its place and sends again what
+/// was not acknowledged: a record may come twice then.
 public final class KafkaProducer: Sendable {
     private let line: ProducerLine
 
