@@ -65,10 +65,13 @@ def test_queue_denial_and_preemption_by_role_from_redis(stack, bus, room, speech
     assert member.floor("request", queue=False) ["cause"] == 1
     owner.floor("release")
     assert other.wait_floor("granted")
-    status = subprocess.run(["redis-cli", "-p", port, "GET", "usr:13:stat"], capture_output=True, text=True).stdout.strip()
-    assert status == "2"
+    def status(uid):
+        return subprocess.run(["redis-cli", "-p", port, "GET", f"usr:{uid}:stat"], capture_output=True, text=True).stdout.strip()
+
+    wait_for(lambda: [status(uid) for uid in (11, 12, 13, 14)] == ["2"] * 4, 5, "all online")
     for device in (owner, manager, member, other):
         device.close()
+    wait_for(lambda: [status(uid) for uid in (11, 12, 13, 14)] == ["1"] * 4, 5, "all offline")
 
 
 def test_stock_clients_talk_by_configure(stack, bus, room, speech):

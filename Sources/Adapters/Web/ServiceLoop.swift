@@ -7,7 +7,7 @@ import Threads
 
 /// One libwebsockets context and the one thread that serves it; servers and clients are built on it.
 ///
-/// `@unchecked Sendable`: `context`, `protocols`, `scratch` and the delegate are set before the thread starts, then used on the service
+/// `@unchecked Sendable`: `context`, `bell`, `protocols`, `scratch` and the delegate are set before the thread starts, then used on the service
 /// thread only; whatever other threads touch is behind the mutex.
 final class ServiceLoop: @unchecked Sendable {
     private static let creation = NSLock()
@@ -23,7 +23,6 @@ final class ServiceLoop: @unchecked Sendable {
 
     private struct Mailbox {
         var jobs: [Job] = []
-        var wakeOutstanding = false
         var closed = false
         var ended: [CheckedContinuation<Void, Never>] = []
     }
@@ -33,6 +32,8 @@ final class ServiceLoop: @unchecked Sendable {
     private var context: OpaquePointer?
     /// libev's loop, of which libwebsockets is a guest: so each turn is ours to end the thread after.
     private let events: OpaquePointer
+    /// Rings on the service thread when the mailbox is no longer empty.
+    private var bell: UnsafeMutablePointer<talkburst_bell>?
     private var protocols: UnsafeMutablePointer<lws_protocols>
     private let protocolCount: Int
     private let host: UnsafeMutablePointer<CChar>?
@@ -67,6 +68,7 @@ final class ServiceLoop: @unchecked Sendable {
 
         guard let events = talkburst_loop_new() else { throw WebError(code: .listen, description: "no event loop: out of descriptors") }
         self.events = events
+        bell = talkburst_bell_new(events, bellHeard, Unmanaged.passUnretained(self).toOpaque())
         var loops: [UnsafeMutableRawPointer?] = [UnsafeMutableRawPointer(events)]
 
         var info = lws_context_creation_info()
@@ -114,15 +116,13 @@ final class ServiceLoop: @unchecked Sendable {
 
     /// Puts a job into the mailbox and wakes the service thread, once for all jobs that wait.
     func post(_ job: Job) {
-        mailbox.withLock { mailbox in
-            guard !mailbox.closed else { return }
+        let isFirst = mailbox.withLock { mailbox in
+            guard !mailbox.closed else { return false }
             mailbox.jobs.append(job)
-            if !mailbox.wakeOutstanding {
-                mailbox.wakeOutstanding = true
-                // Inside the lock: the context is destroyed only after `closed` was set.
-                lws_cancel_service(context)
-            }
+            return mailbox.jobs.count == 1
         }
+        // Not while the lock is held, which the thread that wakes wants first of all.
+        if isFirst { talkburst_bell_ring(events, bell) }
     }
 
     /// Does something every second from now on, also while nothing else happens.
@@ -168,8 +168,7 @@ final class ServiceLoop: @unchecked Sendable {
         _ wsi: OpaquePointer, _ reason: lws_callback_reasons, _ input: UnsafeMutableRawPointer?, _ length: Int
     ) -> Int32 {
         if reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED {
-            // Told once for each protocol; the first one empties the mailbox.
-            drain()
+            // Told once for each protocol.
             tick()
             return 0
         }
@@ -200,16 +199,15 @@ final class ServiceLoop: @unchecked Sendable {
         body()
     }
 
-    private func drain() {
+    fileprivate func drain() {
         let jobs = mailbox.withLock { mailbox in
-            mailbox.wakeOutstanding = false
             let jobs = mailbox.jobs
             mailbox.jobs = []
             return jobs
         }
         for job in jobs {
             switch job {
-            case .writable(let connection): connection.wantWritable()
+            case .writable(let connection): connection.sendWaiting()
             case .run(let body): body()
             }
         }
@@ -221,8 +219,14 @@ final class ServiceLoop: @unchecked Sendable {
         retry.deallocate()
         scratch.deallocate()
         free(host)
+        if let bell { talkburst_bell_free(events, bell) }
         talkburst_loop_free(events)
     }
+}
+
+/// What the bell calls.
+private func bellHeard(_ owner: UnsafeMutableRawPointer?) {
+    if let owner { Unmanaged<ServiceLoop>.fromOpaque(owner).takeUnretainedValue().drain() }
 }
 
 /// What libwebsockets calls; the context's user pointer is the loop.

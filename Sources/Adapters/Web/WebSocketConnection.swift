@@ -37,6 +37,8 @@ public final class WebSocketConnection: @unchecked Sendable {
     // Service thread only.
     private var wsi: OpaquePointer?
     private var assembling: [UInt8] = []
+    /// A write failed: it is closed at the next turn.
+    private var isBroken = false
     private var peerClosure: (code: UInt16, reason: String)?
 
     private static let lastID = Atomic<UInt64>(0)
@@ -101,29 +103,41 @@ public final class WebSocketConnection: @unchecked Sendable {
     }
 
     private func wake() {
-        if loop.isCurrent { wantWritable() } else { loop.post(.writable(self)) }
+        if loop.isCurrent { sendWaiting() } else { loop.post(.writable(self)) }
     }
 
     // MARK: Service thread
 
-    func wantWritable() {
+    /// Sends what waits, at once where the socket takes it: most often it does, and another turn of the loop is saved.
+    func sendWaiting() {
         guard let wsi else { return }
+        let isClosing = state.withLock { state in if case .open = state.phase { false } else { true } }
         // A peer that takes nothing more must not keep a connection that is to be closed.
-        if case .closing = state.withLock({ $0.phase }) { lws_set_timeout(wsi, PENDING_TIMEOUT_CLOSE_SEND, 5) }
-        loop.wantWritable(wsi)
+        if isClosing { lws_set_timeout(wsi, PENDING_TIMEOUT_CLOSE_SEND, 5) }
+        // A connection can be closed in its own callback only.
+        if isClosing || lws_partial_buffered(wsi) != 0 || !sendQueue(wsi) { loop.wantWritable(wsi) }
     }
 
     func opened(_ wsi: OpaquePointer, request: HTTPRequest) {
         self.wsi = wsi
         handler.opened(self, request: request)
         // What was sent before the handshake was over waits for this.
-        if state.withLock({ $0.scheduled }) { wantWritable() }
+        if state.withLock({ $0.scheduled }) { loop.wantWritable(wsi) }
     }
 
-    /// Sends what waits, as much as the socket takes; not 0 closes the connection.
+    /// The socket takes more; not 0 closes the connection.
     func writable(_ wsi: OpaquePointer) -> Int32 {
+        guard !isBroken else { return -1 }
+        if sendQueue(wsi) { return closeIfWanted(wsi) }
+        if isBroken { return -1 }
+        loop.wantWritable(wsi)
+        return 0
+    }
+
+    /// Sends of what waits as much as the socket takes, some at a time; whether that was all.
+    private func sendQueue(_ wsi: OpaquePointer) -> Bool {
         for _ in 0..<64 {
-            let next = state.withLock { state -> Message? in
+            let next = state.withLock { state -> (message: Message, isLast: Bool)? in
                 guard state.head < state.queue.count else {
                     state.queue.removeAll(keepingCapacity: state.queue.count < 64)
                     state.head = 0
@@ -133,20 +147,18 @@ public final class WebSocketConnection: @unchecked Sendable {
                 let message = state.queue[state.head]
                 state.head += 1
                 state.waitingBytes -= message.bytes.count
-                return message
+                return (message, state.head == state.queue.count)
             }
-            guard let next else { return closeIfWanted(wsi) }
-            let sent = loop.write(wsi, capacity: next.bytes.count, next.isText ? LWS_WRITE_TEXT : LWS_WRITE_BINARY) { buffer in
-                buffer.copyBytes(from: next.bytes)
-                return next.bytes.count
+            guard let (message, isLast) = next else { return true }
+            isBroken = !loop.write(wsi, capacity: message.bytes.count, message.isText ? LWS_WRITE_TEXT : LWS_WRITE_BINARY) { buffer in
+                buffer.copyBytes(from: message.bytes)
+                return message.bytes.count
             }
-            if !sent { return -1 }
-            let more = state.withLock { $0.head < $0.queue.count }
-            if more && lws_send_pipe_choked(wsi) != 0 { break }
+            if isBroken { return false }
+            if !isLast && lws_send_pipe_choked(wsi) != 0 { break }
         }
         compactQueue()
-        loop.wantWritable(wsi)
-        return 0
+        return false
     }
 
     private func compactQueue() {

@@ -50,7 +50,7 @@ public struct AudioOffer: Sendable, Equatable {
     public init(_ description: SessionDescription) throws(SDPError) {
         guard !description.media.isEmpty else { throw SDPError(line: 0, "there is no m= section") }
         let found = description.media.enumerated().lazy.compactMap { index, media in
-            media.kind == "audio" && media.port != 0 && media.transport.contains("SAVP")
+            media.kind == "audio" && media.port != 0 && media.isSecure
                 ? AudioOffer.opus(in: media).map { (index, media, $0) } : nil
         }
         guard let (index, media, payloadType) = found.first else {

@@ -36,6 +36,8 @@ public struct SessionDescription: Sendable, Equatable {
         public var attributes: [SDPAttribute] = []
         /// From 1.
         public var line: Int
+        /// Whether media is protected by SRTP (RFC 3711, RFC 5124), with whatever keys.
+        var isSecure: Bool { transport.hasSuffix("RTP/SAVPF") || transport.hasSuffix("RTP/SAVP") }
     }
     /// Those before the first `m=`, which hold for all sections that say nothing else.
     public var attributes: [SDPAttribute] = []

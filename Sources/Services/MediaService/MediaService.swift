@@ -46,6 +46,7 @@ struct MediaServiceParts {
         let roles = RoleDirectory(
             redis: redis, requiresMembership: settings.requiresMembership, deadline: settings.lookupDeadline, mail: planeMail,
             metrics: metrics, log: log)
+        context.onStop("roles") { await roles.close() }
         let publisher = TalkPublisher(producer: producers.prompt, topic: kafka.topics.talks, log: log) { directorMail.post(.published($0)) }
         let recorder = try await startRecorder(publisher)
         let output = PlaneOutput(

@@ -29,6 +29,8 @@ final class RoleDirectory: Sendable {
     private let log: Logger
     private let late: Counter
     private let owed = Mutex(Owed())
+    /// What is owed is gathered for so long: when a shift begins, many come online at once.
+    private static let gathering = Duration.milliseconds(100)
 
     init(
         redis: RedisClient, requiresMembership: Bool, deadline: Duration, mail: PlaneMail, metrics: Metrics, log: Logger
@@ -78,7 +80,7 @@ final class RoleDirectory: Sendable {
         payOff()
     }
 
-    /// Writes `usr:{uid}:stat`: 2 online, 1 offline.
+    /// Writes `usr:{uid}:stat`, soon: 2 online, 1 offline.
     func presence(_ uid: UserID, online: Bool) {
         owed.withLock { $0.presence[uid] = online }
         payOff()
@@ -92,44 +94,48 @@ final class RoleDirectory: Sendable {
         }
         guard starts else { return }
         Task {
-            var pause = Duration.milliseconds(50)
+            var pause = Self.gathering
             while true {
-                let work = owed.withLock { owed -> Owed? in
-                    if owed.corrections.isEmpty, owed.presence.isEmpty {
-                        owed.isRunning = false
-                        return nil
-                    }
-                    let work = owed
-                    owed.corrections = []
-                    owed.presence = [:]
-                    return work
-                }
-                guard let work else { return }
-                if await settle(work) {
-                    pause = .milliseconds(50)
-                } else {
-                    // Redis is away: an attempt now and then, until it is back.
-                    try? await Task.sleep(for: pause)
-                    pause = min(pause * 2, .seconds(2))
-                }
+                try? await Task.sleep(for: pause)
+                guard let work = take() else { return }
+                // While Redis is away, an attempt now and then.
+                pause = await settle(work) ? Self.gathering : min(pause * 2, .seconds(2))
             }
         }
     }
 
+    /// What is owed; nil: nothing, and the task that asked is over.
+    private func take() -> Owed? {
+        owed.withLock { owed in
+            if owed.corrections.isEmpty, owed.presence.isEmpty {
+                owed.isRunning = false
+                return nil
+            }
+            defer { (owed.corrections, owed.presence) = ([], [:]) }
+            return owed
+        }
+    }
+
+    /// Writes what is owed still, before Redis is left. What it does not take now stays unwritten.
+    func close() async {
+        if let work = take() { _ = await settle(work, within: .milliseconds(500)) }
+    }
+
     /// Tries all; what fails is owed again.
-    private func settle(_ work: Owed) async -> Bool {
+    private func settle(_ work: Owed, within deadline: Duration = .seconds(2)) async -> Bool {
         var isDone = true
-        for (uid, online) in work.presence {
+        if !work.presence.isEmpty {
             do {
-                _ = try await redis.command(["SET", "usr:\(uid):stat", online ? "2" : "1"], deadline: .seconds(2))
+                let pairs = work.presence.flatMap { uid, online in ["usr:\(uid):stat", online ? "2" : "1"] }
+                _ = try await redis.command(["MSET"] + pairs, deadline: deadline)
             } catch {
                 isDone = false
-                owed.withLock { if $0.presence[uid] == nil { $0.presence[uid] = online } }
+                owed.withLock { $0.presence.merge(work.presence) { newer, _ in newer } }
             }
         }
         for one in work.corrections {
             do {
-                let reply = try await redis.command(["GET", "grp:\(one.gid):data"], deadline: .seconds(2))
+                let reply = try await redis.command(["GET", "grp:\(one.gid):data"], deadline: deadline)
                 let data = reply.bytes.flatMap { try? JSONValue(parsing: $0) } ?? [:]
                 let role = Self.role(of: one.uid, in: data)
                 mail.post(.roleCorrected(one.gid, one.uid, generation: one.generation, role))
