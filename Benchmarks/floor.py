@@ -91,7 +91,8 @@ def packet(marker, number, index):
 def first_packets(place, options, talks=300):
     """From the sending of a talk's first packet, right after Granted, until the last of ten listeners has it; a relay has its own ten."""
     place.create(FIRST)
-    receivers, others, janus, talker, one = Receivers(10), Receivers(10), Janus(place.janus), Talker(place.janus, FIRST, 1), udp()
+    receivers, others = Receivers(10, first=True), Receivers(10, first=True)
+    janus, talker, one = Janus(place.janus), Talker(place.janus, FIRST, 1), udp()
     relay = start_first(program("bare_sendmmsg"), "relay", talks * options.pairs, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     relay.stdin.write("\n".join(map(str, others.ports)))
     relay.stdin.close()
