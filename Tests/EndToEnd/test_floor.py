@@ -70,6 +70,7 @@ def test_queue_denial_and_preemption_by_role_from_redis(stack, bus, room, speech
 
     wait_for(lambda: [status(uid) for uid in (11, 12, 13, 14)] == ["2"] * 4, 5, "all online")
     for device in (owner, manager, member, other):
+        assert device.janus.message(device.handle, {"request": "leave"})["audiobridge"] == "left"
         device.close()
     wait_for(lambda: [status(uid) for uid in (11, 12, 13, 14)] == ["1"] * 4, 5, "all offline")
 
