@@ -1,6 +1,7 @@
 """What a stack of its own must withstand: brokers that die, a full disk, children and the stack itself killed (HTTP.md, MESSAGES.md)."""
 import json, os, pathlib, random, signal, subprocess, time
 
+import confluent_kafka
 import pytest
 import requests
 
@@ -206,3 +207,26 @@ def test_the_demo_ends_by_itself_with_all_talks_in_the_archive(other_kafka, requ
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "are there, playable, and of the right length" in done.stdout
+
+
+def test_who_loses_their_place_in_a_group_says_so_and_begins_anew(own, broker, other_kafka):
+    if broker == "embedded":
+        pytest.skip("librdkafka's mock cluster knows no static members: run with --broker=kafka")
+    stack = own(other_kafka)
+    for service, instance, topic in (("media-service", "media-1", "ptt.signal.requests"), ("bo-server", "bo-server", "ptt.talks"),
+                                     ("file-server", "file-1", "ptt.talks")):
+        old = stack.pid(service)
+        # Another process of the same name, as when somebody copies a configuration: Kafka lets the newest have the place.
+        other = confluent_kafka.Consumer({"bootstrap.servers": stack.address["kafka"], "group.id": service, "group.instance.id": instance,
+                                          "partition.assignment.strategy": "cooperative-sticky", "enable.auto.commit": False})
+        other.subscribe([topic])
+
+        def begun_anew():
+            other.poll(0.1)
+            return stack.now()["pids"].get(service, old) != old
+        wait_for(begun_anew, 60, f"{service} again")
+        other.close()
+        said = (stack.directory / "log" / f"{service}.log").read_text()
+        assert f"is another process with the name {instance} here?" in said, said[-2000:]
+        stack.ready(service)
+    create(stack)

@@ -1,3 +1,4 @@
+import Kafka
 import Synchronization
 import Telemetry
 
@@ -45,6 +46,12 @@ public final class ServiceContext: Sendable {
         state.withLock { if $0.failure == nil { $0.failure = reason } }
         logger.error("the service can't go on", ["reason": .string(reason)])
         failed()
+    }
+
+    /// Ends the service where a consumer can't go on: it would seem well, and hear nothing more.
+    /// - Parameter key: the configuration's key of the name that the consumer goes by.
+    public func end(for error: KafkaError, name: String, key: String) {
+        fail("\(error): is another process with the name \(name) here? Each needs one of its own (\(key))")
     }
 
     /// Tries until a needed server is there, for at most `startWait`, and tells of the waiting.

@@ -112,7 +112,9 @@ struct BackOfficeParts {
                 received: context.metrics.counter("bo_records_total", help: "Records read of talks, floor, quality and archive"),
                 rejected: context.metrics.counter("bo_records_rejected_total", help: "Records that could not be read")))
         let names = Set([topics.talks, topics.quality, topics.floor, topics.archive]).sorted()
-        try intake.start(settings.kafka.settings, group: settings.group, topics: names)
+        try intake.start(settings.kafka.settings, group: settings.group, topics: names) { [context, settings] error in
+            context.end(for: error, name: settings.group, key: "kafka.group")
+        }
         context.onStop("intake") { await intake.stop() }
     }
 

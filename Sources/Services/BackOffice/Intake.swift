@@ -37,7 +37,8 @@ final class Intake: Sendable {
         (batches, feed) = AsyncStream.makeStream()
     }
 
-    func start(_ settings: KafkaSettings, group: String, topics: [String]) throws {
+    /// - Parameter end: called where the consumer can't go on.
+    func start(_ settings: KafkaSettings, group: String, topics: [String], end: @escaping @Sendable (KafkaError) -> Void) throws {
         parts.readiness.block("events consumer", "no partitions assigned yet")
         Task {
             for await batch in self.batches {
@@ -46,7 +47,10 @@ final class Intake: Sendable {
             }
         }
         // There is one bo-server per installation: as a static member it has its partitions back at once, however it ended.
-        let made = try KafkaConsumer(settings, .group(id: group, instanceId: group, topics: topics)) { event in self.handle(event) }
+        let made = try KafkaConsumer(settings, .group(id: group, instanceId: group, topics: topics)) { event in
+            if case .error(let error) = event, error.isFatal { end(error) }
+            self.handle(event)
+        }
         consumer.withLock { $0 = made }
     }
 

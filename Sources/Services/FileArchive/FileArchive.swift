@@ -57,7 +57,7 @@ public enum FileArchive {
         let intake = TalkIntake(
             table: table, settings: settings, send: { _ = try await producer.send($0) }, readiness: readiness, log: context.logger,
             changed: { fetcher.wake() })
-        try intake.start()
+        try intake.start { [context, settings] error in context.end(for: error, name: settings.node, key: "node.id") }
         context.onStop("talks consumer") { await intake.stop() }
     }
 }

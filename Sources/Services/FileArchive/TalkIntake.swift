@@ -35,11 +35,15 @@ final class TalkIntake: Sendable {
     }
 
     /// Joins the consumer group.
-    func start() throws {
+    /// - Parameter end: called where the consumer can't go on.
+    func start(end: @escaping @Sendable (KafkaError) -> Void) throws {
         readiness.block("talks", "no partitions assigned yet")
         let consumer = try KafkaConsumer(
             settings.kafka.settings, .group(id: settings.group, instanceId: settings.node, topics: [settings.kafka.topics.talks])
-        ) { [weak self] in self?.handle($0) }
+        ) { [weak self] event in
+            if case .error(let error) = event, error.isFatal { end(error) }
+            self?.handle(event)
+        }
         self.consumer.withLock { $0 = consumer }
     }
 

@@ -105,7 +105,10 @@ struct MediaServiceParts {
         context.onStop("director") { director.stop() }
         let consumer = try KafkaConsumer(
             kafka.settings, .group(id: settings.group, instanceId: settings.node, topics: [topics.signalRequests])
-        ) { mailbox.post(.requests($0)) }
+        ) { event in
+            endIfFatal(event)
+            mailbox.post(.requests(event))
+        }
         store.attach(consumer)
         context.onStop("request consumer") { await consumer.close() }
         return director
@@ -121,6 +124,7 @@ struct MediaServiceParts {
             settings.kafka.settings,
             .group(id: "\(settings.group)-node-\(settings.node)", instanceId: settings.node, topics: [topics.archive, topics.owners])
         ) { event in
+            endIfFatal(event)
             guard case .records(let records) = event else { return }
             for record in records {
                 if record.topic == topics.owners {
@@ -134,6 +138,10 @@ struct MediaServiceParts {
         }
         for store in [archive, claims] { store.attach(consumer) }
         return consumer
+    }
+
+    private func endIfFatal(_ event: KafkaEvent) {
+        if case .error(let error) = event, error.isFatal { context.end(for: error, name: settings.node, key: "node.id") }
     }
 
     private static func claimSeen(_ record: KafkaRecord, _ director: SignalDirector) {
