@@ -52,7 +52,8 @@ public struct AudioAnswer: Sendable {
         let type = offer.payloadType
         let ip = candidates.first?.ip ?? "0.0.0.0"
         var lines = [
-            "m=audio \(candidates.first?.port ?? 9) \(section.transport) \(type)", "c=IN \(ip.utf8.contains(UInt8(ascii: ":")) ? "IP6" : "IP4") \(ip)",
+            "m=audio \(candidates.first?.port ?? 9) \(section.transport) \(type)",
+            "c=IN \(ip.utf8.contains(UInt8(ascii: ":")) ? "IP6" : "IP4") \(ip)",
         ]
         if !offer.mid.isEmpty { lines.append("a=mid:\(offer.mid)") }
         lines += ["a=\(offer.direction.mirrored.rawValue)", "a=rtcp-mux", "a=rtpmap:\(type) opus/48000/2"]
