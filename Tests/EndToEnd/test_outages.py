@@ -229,4 +229,7 @@ def test_who_loses_their_place_in_a_group_says_so_and_begins_anew(own, broker, o
         said = (stack.directory / "log" / f"{service}.log").read_text()
         assert f"is another process with the name {instance} here?" in said, said[-2000:]
         stack.ready(service)
-    create(stack)
+    bus = Bus(stack.address["kafka"])
+    gid = random.randrange(1, 2**53)
+    assert code(bus.signal(1, {"gid": gid, "group_name": "Anew", "dispatcher_id": 7}, seconds=60)) == 0
+    bus.stop()
