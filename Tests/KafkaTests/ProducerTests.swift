@@ -73,11 +73,14 @@ import Testing
         let cluster = try MockCluster()
         try cluster.createTopic("t", partitions: 1)
         let lines = Mutex<[String]>([])
-        // One request at a time: unlike a real broker the mock would take those behind the one that it refuses.
+        // Unlike a real broker the mock takes a request behind the one that it refuses: one at a time, and what is sent at once goes in one, so
+        // that nothing stands ready behind it.
         let settings = KafkaSettings(bootstrap: cluster.bootstrap, properties: ["max.in.flight.requests.per.connection": "1"]) { _, line in
             lines.withLock { $0.append(line) }
         }
-        let producer = try KafkaProducer(settings)
+        var together = KafkaProducerSettings()
+        together.lingerMs = 40
+        let producer = try KafkaProducer(settings, together)
         let (answers, feed) = AsyncStream.makeStream(of: Bool.self)
         func send(_ numbers: ClosedRange<UInt8>) throws {
             for number in numbers {
