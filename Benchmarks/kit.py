@@ -24,7 +24,8 @@ def program(name, *libraries, folder=HERE):
     """A C program beside this file, built once a run."""
     made = WORK / name
     if not made.exists():
-        subprocess.run(["cc", "-O2", "-Wall", "-o", made, folder / f"{name}.c", *[f"-l{one}" for one in libraries]], check=True)
+        subprocess.run(["cc", "-O2", "-Wall", "-I", ROOT / "Sources/C/CLinux/include", "-o", made, folder / f"{name}.c",
+                        *[f"-l{one}" for one in libraries]], check=True)
     return made
 
 
