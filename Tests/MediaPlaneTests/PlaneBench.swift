@@ -44,8 +44,8 @@ final class PlaneBench: Sendable {
     func open(_ gid: GroupID) {
         plane.post(
             .signal(
-                SignalRequest(gid: gid, dispatcher: 7, body: .create(name: "Test", mode: .ptt, options: GroupOptions())), token: 0, epoch: 1
-            ))
+                SignalRequest(gid: gid, dispatcher: 7, body: .create(name: "Test", mode: .ptt, options: GroupOptions())), epoch: 1
+            ) { _ in })
     }
 
     /// Asks as a door does, and gives the answer.
@@ -160,7 +160,6 @@ final class BenchOutput: MediaPlaneOutput {
     func publish(_ news: RoomNews, of gid: GroupID, epoch: Int64, atMs: Int64) {}
     func publish(_ quality: QualityMessage) {}
     func persist(_ record: RoomRecord) {}
-    func answered(_ outcome: SignalOutcome, token: UInt64) {}
     func presence(_ uid: UserID, online: Bool) {}
     /// Waits until a worker stands at the gate.
     func waitUntilStopped() { gate.waitForSomebody() }

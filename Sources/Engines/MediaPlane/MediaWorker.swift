@@ -188,7 +188,7 @@ final class MediaWorker {
             retryParked()
         case .restore(let record, let epoch): restore(record, epoch: epoch)
         case .close(let groups): for gid in groups { close(gid) }
-        case .signal(let request, let token, let epoch): output.answered(signal(request, epoch: epoch), token: token)
+        case .signal(let request, let epoch, let then): then(signal(request, epoch: epoch))
         case .door(let request, let token, let door): handle(request, token, door)
         case .lookedUp(let token, let answer): finishJoin(token, answer)
         case .roleCorrected(let gid, let uid, let generation, let role): correct(gid, uid, generation, role)

@@ -14,8 +14,6 @@ public protocol MediaPlaneOutput: Sendable {
     func publish(_ quality: QualityMessage)
     /// A room's record changed by itself (emergencies, a door's edit).
     func persist(_ record: RoomRecord)
-    /// The answer to a signal request.
-    func answered(_ outcome: SignalOutcome, token: UInt64)
     /// Somebody's first join or last leave on this node.
     func presence(_ uid: UserID, online: Bool)
 }

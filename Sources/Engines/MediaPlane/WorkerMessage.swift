@@ -12,8 +12,8 @@ public enum PlaneInput: Sendable {
     case restore(RoomRecord, epoch: Int64)
     /// The rooms of these groups are another node's now.
     case close([GroupID])
-    /// A signal request for a room of this node.
-    case signal(SignalRequest, token: UInt64, epoch: Int64)
+    /// A signal request for a room of this node, in the epoch of its partition. `then` is called on the room's worker, and must not wait.
+    case signal(SignalRequest, epoch: Int64, then: @Sendable (SignalOutcome) -> Void)
     /// A door's request.
     case door(DoorRequest, token: UInt64, any Door)
     /// The answer to a role look-up of a join.

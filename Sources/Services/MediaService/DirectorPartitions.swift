@@ -65,7 +65,7 @@ extension DirectorState {
         if !partition.rooms.isEmpty {
             parts.log.info("rooms restored", ["partition": .int(number), "rooms": .int(partition.rooms.count), "epoch": .int(epoch)])
         }
-        handle(.requests(.records(backlog)))
+        handle(.records(backlog))
     }
 
     func revoke(_ number: Int32, lost: Bool) {

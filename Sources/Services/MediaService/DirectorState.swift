@@ -7,7 +7,7 @@ import ServiceKit
 import Talk
 import Telemetry
 
-/// The director's memory. Made and used on its thread.
+/// The director's memory: which rooms are here, and what is under way for them.
 final class DirectorState {
     /// A partition that is, or is about to be, this node's.
     struct Partition {
@@ -22,51 +22,35 @@ final class DirectorState {
         /// The rooms here.
         var rooms: Set<GroupID> = []
     }
-    /// A request that the worker has.
-    struct Pending {
-        var request: SignalRequest
-        var partition: Int32
-        var generation: Int
-        /// Nil for a door's request: nothing is committed.
-        var offset: Int64?
-        var headers: [KafkaHeader]
-        var then: (@Sendable (ResultCode, String) -> Void)?
-        var outcome: SignalOutcome?
-        var deadline: MonotonicNs?
-    }
     typealias MonotonicNs = Int64
 
     let parts: SignalDirector.Parts
     let mailbox: Mailbox<DirectorInput>
+    let outbox: SignalOutbox
     var partitions: [Int32: Partition] = [:]
-    var pending: [UInt64: Pending] = [:]
-    var nextToken: UInt64 = 1
     var generations = 0
-    /// Requests whose answer waits for talk records.
-    var waitingForTalks: [UInt64] = []
-    var published: [TalkID] = []
-    let answered: Counter
-    let deadLettered: Counter
-    let moved: Counter
+    /// What was decided and whose answer waits for talk records.
+    private var waitingForTalks: [(task: SignalTask, outcome: SignalOutcome, deadline: MonotonicNs)] = []
+    private var published: [TalkID] = []
+    private let answered: Counter
+    private let deadLettered: Counter
+    private let moved: Counter
     private static let talkWaitNs: MonotonicNs = 5_000_000_000
 
-    init(_ parts: SignalDirector.Parts, mailbox: Mailbox<DirectorInput>) {
+    init(_ parts: SignalDirector.Parts, mailbox: Mailbox<DirectorInput>, notes: Mailbox<DirectorNote>) {
         (self.parts, self.mailbox) = (parts, mailbox)
+        outbox = SignalOutbox(topics: parts.topics, producers: parts.producers, notes: notes, log: parts.log)
         answered = parts.metrics.counter("signal_responses_total", help: "Signal requests answered")
         deadLettered = parts.metrics.counter("dead_letters_total", help: "Records that could not be read")
         moved = parts.metrics.counter("signal_moved_total", help: "Requests produced again onto their own partition")
         tellReadiness()
     }
 
-    var nextDeadline: MonotonicNs? { waitingForTalks.compactMap { pending[$0]?.deadline }.min() }
+    /// When `tick` is due.
+    var nextDeadline: MonotonicNs? { waitingForTalks.map(\.deadline).min() }
 
     func handle(_ input: DirectorInput) {
         switch input {
-        case .requests(let event): handle(event)
-        case .answered(let outcome, let token): answered(outcome, token)
-        case .acknowledged(let partition, let generation, let offset):
-            guard partitions[partition]?.generation == generation else { return }
-            if let commit = partitions[partition]?.window.acknowledge(offset) { parts.store(partition, commit) }
         case .claimed(let partition, let generation, let epoch):
             guard partitions[partition]?.generation == generation else { return }
             partitions[partition]?.epoch = epoch
@@ -81,17 +65,20 @@ final class DirectorState {
         case .published(let talk):
             published.append(talk)
             if published.count > 256 { published.removeFirst() }
-            answerThoseWithTalks()
+            tick()
         case .stop: break
         }
     }
 
-    func tick() {
-        guard !waitingForTalks.isEmpty else { return }
-        answerThoseWithTalks()
+    func handle(_ note: DirectorNote) {
+        switch note {
+        case .decided(let task, let outcome): decided(task, outcome)
+        case .acknowledged(let place): acknowledge(place)
+        }
     }
 
-    private func handle(_ event: KafkaEvent) {
+    /// What the request consumer says.
+    func handle(_ event: KafkaEvent) {
         switch event {
         case .records(let records): for record in records { take(record) }
         case .assigned(let assigned): assign(assigned.map(\.partition))
@@ -112,155 +99,37 @@ final class DirectorState {
             return
         }
         partitions[record.partition]?.window.begin(record.offset)
-        let generation = partition.generation
+        let place = RequestPlace(partition: record.partition, generation: partition.generation, offset: record.offset)
         switch SignalRequest.read(record.value) {
-        case .ignored: acknowledge(record, generation)
+        case .ignored: acknowledge(place)
         case .bad(let reason, let answer):
-            bury(record, reason, generation)
-            if let answer { self.answer(answer, to: record, generation) }
-            acknowledge(record, generation)
+            bury(record, reason, place)
+            if let answer { self.answer(answer, to: record, place) }
+            acknowledge(place)
         case .request(let request):
             let home = Murmur2.partition(gid: request.gid.value, count: parts.partitions)
-            if home != record.partition {
-                move(record, request, to: home, generation)
-                return
-            }
-            let token = nextToken
-            nextToken += 1
-            pending[token] = Pending(
-                request: request, partition: record.partition, generation: generation, offset: record.offset,
-                headers: Self.echoed(record.headers))
-            parts.plane.post(.signal(request, token: token, epoch: partition.epoch ?? 0))
+            if home == record.partition { carryOut(request, of: record, place) } else { move(record, request, to: home, place) }
         }
     }
 
-    private func acknowledge(_ record: KafkaRecord, _ generation: Int) {
-        handle(.acknowledged(partition: record.partition, generation: generation, offset: record.offset))
+    /// Has the room's worker decide. It sends the answer itself, for somebody waits for that; what can't be answered yet comes back.
+    private func carryOut(_ request: SignalRequest, of record: KafkaRecord, _ place: RequestPlace) {
+        expect(1, of: place)
+        let (outbox, answered, headers) = (self.outbox, self.answered, record.headers)
+        post(
+            SignalTask(request: request, place: place) { outcome in
+                answered.increment()
+                outbox.send(request.response(outcome.code, outcome.message), echoing: headers, for: place)
+            })
     }
 
-    /// What goes from a request to its response (MESSAGES.md §1).
-    private static func echoed(_ headers: [KafkaHeader]) -> [KafkaHeader] {
-        headers.filter { ["request-id", "traceparent"].contains($0.name) }
-    }
-
-    /// Puts a request onto its group's own partition; never twice.
-    private func move(_ record: KafkaRecord, _ request: SignalRequest, to home: Int32, _ generation: Int) {
-        if record.header("moved") != nil {
-            let why = "group \(request.gid) belongs on partition \(home): it was moved once already, try again"
-            answer(request.response(.notReady, why), to: record, generation)
-        } else {
-            moved.increment()
-            let again = OutgoingRecord(
-                topic: parts.topics.signalRequests, partition: home, key: Array(request.gid.description.utf8), value: record.value,
-                headers: record.headers + [KafkaHeader("moved", "1")])
-            produce(again, for: record.partition, generation, record.offset)
-        }
-        acknowledge(record, generation)
-    }
-
-    private func bury(_ record: KafkaRecord, _ reason: String, _ generation: Int) {
-        deadLettered.increment()
-        parts.log.warning(
-            "dead letter",
-            ["topic": .string(record.topic), "partition": .int(record.partition), "offset": .int(record.offset), "error": .string(reason)])
-        produce(
-            DeadLetter.record(of: record, reason: reason, topic: parts.topics.deadLetter), for: record.partition, generation, record.offset)
-    }
-
-    private func answer(_ response: SignalResponse, to record: KafkaRecord, _ generation: Int) {
-        let out = OutgoingRecord(
-            topic: parts.topics.signalResponses, key: Array(String(response.gid).utf8), value: response.encoded,
-            headers: Self.echoed(record.headers))
-        answered.increment()
-        produce(out, for: record.partition, generation, record.offset)
-    }
-
-    /// Produces what an offset waits for.
-    private func produce(_ record: OutgoingRecord, for partition: Int32, _ generation: Int, _ offset: Int64?) {
-        if let offset { partitions[partition]?.window.expect(1, of: offset) }
-        let isAwaited = record.topic == parts.topics.signalResponses || record.topic == parts.topics.signalRequests
-        let producer = isAwaited ? parts.producers.prompt : parts.producers.gathering
-        let (mailbox, log) = (self.mailbox, parts.log)
-        // A record that Kafka will never take (too large) holds up nobody; it is told.
-        @Sendable func done(_ error: (any Error)?) {
-            if let error { log.error("not produced", ["topic": .string(record.topic), "error": .describing(error)]) }
-            if let offset { mailbox.post(.acknowledged(partition: partition, generation: generation, offset: offset)) }
-        }
-        do {
-            try producer.send(record) { result in
-                if case .failure(let error) = result { done(error) } else { done(nil) }
-            }
-        } catch {
-            done(error)
-        }
-    }
-
-    // MARK: Answers
-
-    private func answered(_ outcome: SignalOutcome, _ token: UInt64) {
-        guard pending[token] != nil else { return }
-        if outcome.ended.contains(where: { !published.contains($0) }) {
-            pending[token]?.outcome = outcome
-            pending[token]?.deadline = Clocks.monotonicNs() + DirectorState.talkWaitNs
-            waitingForTalks.append(token)
-            return
-        }
-        finish(token, outcome)
-    }
-
-    /// Destroyed rooms are answered when the records of their open talks are out, or have taken too long.
-    private func answerThoseWithTalks() {
-        let now = Clocks.monotonicNs()
-        for token in waitingForTalks {
-            guard let one = pending[token], let outcome = one.outcome else { continue }
-            let isComplete = outcome.ended.allSatisfy { published.contains($0) }
-            guard isComplete || (one.deadline ?? 0) <= now else { continue }
-            waitingForTalks.removeAll { $0 == token }
-            finish(token, outcome)
-        }
-    }
-
-    private func finish(_ token: UInt64, _ outcome: SignalOutcome) {
-        guard let one = pending.removeValue(forKey: token) else { return }
-        let gid = one.request.gid
-        // The answer goes first, for somebody waits for it; the request's offset waits for both.
-        if one.then == nil {
-            let response = one.request.response(outcome.code, outcome.message)
-            answered.increment()
-            produce(
-                OutgoingRecord(
-                    topic: parts.topics.signalResponses, key: Array(gid.description.utf8), value: response.encoded, headers: one.headers),
-                for: one.partition, one.generation, one.offset)
-        }
-        switch outcome.change {
-        case .none: break
-        case .keep(let record):
-            partitions[one.partition]?.rooms.insert(gid)
-            produce(roomRecord(gid, record.encoded, record.epoch, one.partition), for: one.partition, one.generation, one.offset)
-        case .tombstone:
-            partitions[one.partition]?.rooms.remove(gid)
-            let epoch = partitions[one.partition]?.epoch ?? 0
-            produce(roomRecord(gid, nil, epoch, one.partition), for: one.partition, one.generation, one.offset)
-        }
-        if let offset = one.offset { handle(.acknowledged(partition: one.partition, generation: one.generation, offset: offset)) }
-        one.then?(outcome.code, outcome.message ?? "")
-        parts.log.info(
-            "signal request",
-            [
-                "gid": .int(gid.value), "type": .int(one.request.signalType), "dispatcher": .int(one.request.dispatcher),
-                "code": .int(outcome.code.rawValue),
-            ])
-    }
-
-    func roomRecord(_ gid: GroupID, _ value: [UInt8]?, _ epoch: Int64, _ partition: Int32) -> OutgoingRecord {
-        OutgoingRecord(
-            topic: parts.topics.rooms, partition: partition, key: Array(gid.description.utf8), value: value,
-            headers: [KafkaHeader("epoch", String(epoch))])
-    }
-
-    private func keep(_ record: RoomRecord) {
-        let home = Murmur2.partition(gid: record.gid.value, count: parts.partitions)
-        produce(roomRecord(record.gid, record.encoded, record.epoch, home), for: home, 0, nil)
+    private func post(_ task: SignalTask) {
+        let notes = outbox.notes
+        parts.plane.post(
+            .signal(task.request, epoch: partitions[task.place.partition]?.epoch ?? 0) { outcome in
+                if outcome.ended.isEmpty { task.answer(outcome) }
+                notes.post(.decided(task, outcome))
+            })
     }
 
     private func administer(_ request: SignalRequest, _ then: @escaping @Sendable (ResultCode, String) -> Void) {
@@ -269,10 +138,108 @@ final class DirectorState {
             then(.notReady, "room \(request.gid) is not served by this node yet: try again")
             return
         }
-        let token = nextToken
-        nextToken += 1
-        pending[token] = Pending(
-            request: request, partition: home, generation: partition.generation, offset: nil, headers: [], then: then)
-        parts.plane.post(.signal(request, token: token, epoch: partition.epoch ?? 0))
+        let place = RequestPlace(partition: home, generation: partition.generation, offset: nil)
+        post(SignalTask(request: request, place: place) { outcome in then(outcome.code, outcome.message ?? "") })
+    }
+
+    /// Puts a request onto its group's own partition; never twice.
+    private func move(_ record: KafkaRecord, _ request: SignalRequest, to home: Int32, _ place: RequestPlace) {
+        if record.header("moved") != nil {
+            let why = "group \(request.gid) belongs on partition \(home): it was moved once already, try again"
+            answer(request.response(.notReady, why), to: record, place)
+        } else {
+            moved.increment()
+            let again = OutgoingRecord(
+                topic: parts.topics.signalRequests, partition: home, key: Array(request.gid.description.utf8), value: record.value,
+                headers: record.headers + [KafkaHeader("moved", "1")])
+            produce(again, for: place)
+        }
+        acknowledge(place)
+    }
+
+    private func bury(_ record: KafkaRecord, _ reason: String, _ place: RequestPlace) {
+        deadLettered.increment()
+        parts.log.warning(
+            "dead letter",
+            ["topic": .string(record.topic), "partition": .int(record.partition), "offset": .int(record.offset), "error": .string(reason)])
+        produce(DeadLetter.record(of: record, reason: reason, topic: parts.topics.deadLetter), for: place)
+    }
+
+    private func answer(_ response: SignalResponse, to record: KafkaRecord, _ place: RequestPlace) {
+        answered.increment()
+        expect(1, of: place)
+        outbox.send(response, echoing: record.headers, for: place)
+    }
+
+    // MARK: What was decided
+
+    private func decided(_ task: SignalTask, _ outcome: SignalOutcome) {
+        if outcome.ended.isEmpty { return finish(task, outcome) }
+        waitingForTalks.append((task, outcome, Clocks.monotonicNs() + DirectorState.talkWaitNs))
+        tick()
+    }
+
+    /// Destroyed rooms are answered when the records of their open talks are out, or have taken too long.
+    func tick() {
+        guard !waitingForTalks.isEmpty else { return }
+        let now = Clocks.monotonicNs()
+        let due = waitingForTalks.filter { $0.deadline <= now || $0.outcome.ended.allSatisfy { published.contains($0) } }
+        guard !due.isEmpty else { return }
+        waitingForTalks.removeAll { $0.deadline <= now || $0.outcome.ended.allSatisfy { published.contains($0) } }
+        for one in due {
+            one.task.answer(one.outcome)
+            finish(one.task, one.outcome)
+        }
+    }
+
+    /// The answer is on its way. The request's offset waits for the room's record too.
+    private func finish(_ task: SignalTask, _ outcome: SignalOutcome) {
+        let (gid, place) = (task.request.gid, task.place)
+        switch outcome.change {
+        case .none: break
+        case .keep(let record):
+            partitions[place.partition]?.rooms.insert(gid)
+            produce(roomRecord(gid, record.encoded, record.epoch, place.partition), for: place)
+        case .tombstone:
+            partitions[place.partition]?.rooms.remove(gid)
+            produce(roomRecord(gid, nil, partitions[place.partition]?.epoch ?? 0, place.partition), for: place)
+        }
+        acknowledge(place)
+        parts.log.info(
+            "signal request",
+            [
+                "gid": .int(gid.value), "type": .int(task.request.signalType), "dispatcher": .int(task.request.dispatcher),
+                "code": .int(outcome.code.rawValue),
+            ])
+    }
+
+    private func roomRecord(_ gid: GroupID, _ value: [UInt8]?, _ epoch: Int64, _ partition: Int32) -> OutgoingRecord {
+        OutgoingRecord(
+            topic: parts.topics.rooms, partition: partition, key: Array(gid.description.utf8), value: value,
+            headers: [KafkaHeader("epoch", String(epoch))])
+    }
+
+    private func keep(_ record: RoomRecord) {
+        let home = Murmur2.partition(gid: record.gid.value, count: parts.partitions)
+        outbox.send(
+            roomRecord(record.gid, record.encoded, record.epoch, home), for: RequestPlace(partition: home, generation: 0, offset: nil))
+    }
+
+    // MARK: Offsets
+
+    /// Produces what an offset waits for.
+    private func produce(_ record: OutgoingRecord, for place: RequestPlace) {
+        expect(1, of: place)
+        outbox.send(record, for: place)
+    }
+
+    private func expect(_ count: Int, of place: RequestPlace) {
+        guard let offset = place.offset, partitions[place.partition]?.generation == place.generation else { return }
+        partitions[place.partition]?.window.expect(count, of: offset)
+    }
+
+    private func acknowledge(_ place: RequestPlace) {
+        guard let offset = place.offset, partitions[place.partition]?.generation == place.generation else { return }
+        if let commit = partitions[place.partition]?.window.acknowledge(offset) { parts.store(place.partition, commit) }
     }
 }

@@ -107,7 +107,7 @@ struct MediaServiceParts {
             kafka.settings, .group(id: settings.group, instanceId: settings.node, topics: [topics.signalRequests])
         ) { event in
             endIfFatal(event)
-            mailbox.post(.requests(event))
+            director.take(event)
         }
         store.attach(consumer)
         context.onStop("request consumer") { await consumer.close() }

@@ -46,7 +46,5 @@ struct PlaneOutput: MediaPlaneOutput {
 
     func persist(_ record: RoomRecord) { post(.persist(record)) }
 
-    func answered(_ outcome: SignalOutcome, token: UInt64) { post(.answered(outcome, token: token)) }
-
     func presence(_ uid: UserID, online: Bool) { roles.presence(uid, online: online) }
 }

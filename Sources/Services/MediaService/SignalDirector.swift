@@ -11,12 +11,6 @@ import Telemetry
 
 /// What comes to the director, in order.
 enum DirectorInput: Sendable {
-    /// The request consumer has something to say.
-    case requests(KafkaEvent)
-    /// The worker answered a request.
-    case answered(SignalOutcome, token: UInt64)
-    /// Something that a request needed was acknowledged by Kafka, or failed for good.
-    case acknowledged(partition: Int32, generation: Int, offset: Int64)
     /// This node's claim is written; its offset is the epoch.
     case claimed(partition: Int32, generation: Int, epoch: Int64)
     /// The rooms of a partition were read to the end.
@@ -32,11 +26,37 @@ enum DirectorInput: Sendable {
     case stop
 }
 
-/// The control plane of the media service: which rooms are this node's, and what is asked of them on Kafka. A thread of its own takes inputs
-/// in order, so that there is one order of events; it never blocks on Kafka, Redis or the media plane.
+/// What nobody waits for: it may come to the director some milliseconds later, many in one go.
+enum DirectorNote: Sendable {
+    /// The worker decided; the answer is on its way already where no talk ended by it.
+    case decided(SignalTask, SignalOutcome)
+    /// Something that a request needed was acknowledged by Kafka, or failed for good.
+    case acknowledged(RequestPlace)
+}
+
+/// A request that a worker is to decide.
+struct SignalTask: Sendable {
+    var request: SignalRequest
+    var place: RequestPlace
+    /// Any thread's; called once.
+    var answer: @Sendable (SignalOutcome) -> Void
+}
+
+/// The control plane of the media service: which rooms are this node's, and what is asked of them on Kafka. Requests go to their room's worker
+/// on the thread that polls for them, and are answered by the worker: the director's own thread keeps the books behind them. One at a time
+/// uses the state, so that there is one order of events; nobody blocks on Kafka, Redis or the media plane meanwhile.
 final class SignalDirector: Sendable {
     private let mailbox: Mailbox<DirectorInput>
+    private let books: Books
     private let thread: ServiceThread
+    /// How long notes are gathered, so that a thousand requests a second don't wake the thread thousands of times.
+    private static let gatheringNs: Int64 = 20_000_000
+
+    /// The state with its lock, for the thread that is started before the director is whole.
+    private final class Books: Sendable {
+        let state: Mutex<DirectorState>
+        init(_ state: sending DirectorState) { self.state = Mutex(state) }
+    }
 
     /// What the director works with.
     struct Parts: Sendable {
@@ -55,21 +75,33 @@ final class SignalDirector: Sendable {
     /// - Parameter mailbox: made before it, so that what it talks to can already hold its other end.
     init(_ parts: Parts, mailbox: Mailbox<DirectorInput>) {
         self.mailbox = mailbox
+        let notes = Mailbox<DirectorNote>()
+        let books = Books(DirectorState(parts, mailbox: mailbox, notes: notes))
+        self.books = books
         thread = ServiceThread(name: "director") {
-            let state = DirectorState(parts, mailbox: mailbox)
-            let poller = Poller()
-            poller.watch(mailbox.descriptor, token: 0)
+            let (any, urgent) = (Poller(), Poller())
+            for poller in [any, urgent] { poller.watch(mailbox.descriptor, token: 0) }
+            any.watch(notes.descriptor, token: 1)
             while true {
-                let now = Clocks.monotonicNs()
-                poller.wait(until: state.nextDeadline, now: now) { _ in }
+                let deadline = books.state.withLock { $0.nextDeadline }
+                var (now, isUrgent) = (Clocks.monotonicNs(), false)
+                any.wait(until: deadline, now: now) { token in if token == 0 { isUrgent = true } }
+                if !isUrgent, notes.hasMessages {
+                    now = Clocks.monotonicNs()
+                    urgent.wait(until: now + SignalDirector.gatheringNs, now: now) { _ in }
+                }
+                for note in notes.take() { books.state.withLock { $0.handle(note) } }
                 for input in mailbox.take() {
                     if case .stop = input { return }
-                    state.handle(input)
+                    books.state.withLock { $0.handle(input) }
                 }
-                state.tick()
+                books.state.withLock { $0.tick() }
             }
         }
     }
+
+    /// Takes what the request consumer says, on its thread.
+    func take(_ event: KafkaEvent) { books.state.withLock { $0.handle(event) } }
 
     func post(_ input: DirectorInput) { mailbox.post(input) }
 

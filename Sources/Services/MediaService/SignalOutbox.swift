@@ -1,0 +1,48 @@
+import Kafka
+import Messages
+import Reactor
+import Telemetry
+
+/// Where a request was read. What it needs on Kafka is counted there; a door's request has no offset, and nothing to commit.
+struct RequestPlace: Sendable {
+    var partition: Int32
+    /// Of the partition's assignment: what is late for an earlier one is passed over.
+    var generation: Int
+    var offset: Int64?
+}
+
+/// How answers, room records and dead letters go to Kafka. Any thread's: nothing here waits.
+struct SignalOutbox: Sendable {
+    let topics: TopicNames
+    let producers: Producers
+    let notes: Mailbox<DirectorNote>
+    let log: Logger
+
+    /// Sends a record; that it is there is noted for the place it belongs to.
+    func send(_ record: OutgoingRecord, for place: RequestPlace) {
+        let isAwaited = record.topic == topics.signalResponses || record.topic == topics.signalRequests
+        let producer = isAwaited ? producers.prompt : producers.gathering
+        let (notes, log) = (self.notes, self.log)
+        // A record that Kafka will never take (too large) holds up nobody; it is told.
+        @Sendable func done(_ error: (any Error)?) {
+            if let error { log.error("not produced", ["topic": .string(record.topic), "error": .describing(error)]) }
+            if place.offset != nil { notes.post(.acknowledged(place)) }
+        }
+        do {
+            try producer.send(record) { result in
+                if case .failure(let error) = result { done(error) } else { done(nil) }
+            }
+        } catch {
+            done(error)
+        }
+    }
+
+    /// An answer, with what goes from a request's headers to it (MESSAGES.md §1).
+    func send(_ response: SignalResponse, echoing headers: [KafkaHeader], for place: RequestPlace) {
+        send(
+            OutgoingRecord(
+                topic: topics.signalResponses, key: Array(String(response.gid).utf8), value: response.encoded,
+                headers: headers.filter { ["request-id", "traceparent"].contains($0.name) }),
+            for: place)
+    }
+}
