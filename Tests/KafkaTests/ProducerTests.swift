@@ -129,7 +129,7 @@ import Testing
                 try producer.send(OutgoingRecord(topic: "t", key: nil, value: [UInt8(number)])) { result in
                     if case .failure(let error) = result { failures.withLock { $0.append(error.code) } }
                 }
-            } catch let error as KafkaError { refusal = error }
+            } catch { refusal = error }
         }
         #expect(refusal?.code == .queueFull)
         #expect(refusal?.isRetriable == true)

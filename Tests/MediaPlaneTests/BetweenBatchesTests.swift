@@ -1,3 +1,4 @@
+import Messages
 import Room
 import SecureRTP
 import Talk
@@ -59,5 +60,55 @@ import Testing
         #expect(zip(last, last.dropFirst()).allSatisfy { $0.0 &+ 1 == $1.0 })
         #expect(try heard(by: late).map(\.1).suffix(3) == [10, 11, 12])
         withExtendedLifetime(sockets) {}
+    }
+
+    /// The holder hears both voices of a dual floor, and so is put elsewhere when their talk ends: not when they, or their room, are gone.
+    @Test(arguments: [false, true]) func whoGoesInTheMiddleOfAPacketsWayHearsNothingMore(_ isRoomClosed: Bool) async throws {
+        let bench = try PlaneBench()
+        defer { bench.plane.stop() }
+        let (gid, beside, other) = (try group(490), try group(491), try group(492))
+        for one in [gid, beside, other] { bench.open(one) }
+        var options = GroupOptions()
+        options.dualFloor = true
+        bench.plane.post(
+            .signal(SignalRequest(gid: gid, dispatcher: 7, body: .alterGroup(name: nil, options: options)), epoch: 1) { _ in })
+        var crowd: [BenchSocket] = []
+        for number in 1...Int64(600) {
+            let socket = try BenchSocket(ip: "127.2.\(number >> 8).\(number & 255)", ssrc: UInt32(number))
+            crowd.append(socket)
+            _ = try await bench.join(try user(number), in: beside, socket.media)
+        }
+        let (holder, witness) = (try BenchSocket(ssrc: 2_001), try BenchSocket(ssrc: 2_002))
+        var media = holder.media
+        media.ssrc = 77
+        var joining = bench.joining(try user(2_001))
+        joining.dual = true
+        _ = try await bench.ask(.join(gid, joining, media))
+        _ = try await bench.join(try user(2_002), in: gid, witness.media)
+        try await bench.floor(.request(try user(2_001), tier: .normal, priority: 0, queue: nil), of: try user(2_001), in: gid)
+        try await bench.floor(.request(try user(1), tier: .normal, priority: 0, queue: nil), of: try user(1), in: beside)
+
+        // While a packet is on its way to the crowd, the holder or their room goes.
+        let stopper = try #require(BenchOutput.stopper)
+        async let stopped = bench.join(stopper, in: other, MediaDescription())
+        bench.output.waitUntilStopped()
+        let address = bench.plane.addresses[0]
+        for number in UInt8(0)..<3 { try crowd[0].talk([number], to: address) }
+        if isRoomClosed {
+            bench.plane.post(.close([gid]))
+        } else {
+            _ = bench.post(.kick(gid, try user(2_001)))
+        }
+        bench.output.release()
+        _ = try await stopped
+        for number in UInt8(0)..<3 { while try crowd[599].hear()?.payload != [number] {} }
+
+        if !isRoomClosed {
+            try await bench.floor(.request(try user(2_002), tier: .normal, priority: 0, queue: nil), of: try user(2_002), in: gid)
+            try witness.talk([9], to: address)
+        }
+        try crowd[0].talk([8], to: address)
+        #expect(try crowd[599].hear()?.payload == [8])
+        #expect(try holder.hear(isPatient: false) == nil)
     }
 }

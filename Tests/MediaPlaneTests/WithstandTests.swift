@@ -144,13 +144,11 @@ import Testing
         for number in 0..<40 as Range<UInt8> {
             talker.ssrc = 5_000 + UInt32(number)
             try talker.talk([number], to: place.address)
-            // SRTP keeps a counter for each SSRC, of which one key has at most `sourceLimit`.
-            guard suite == nil || number < SRTPReceiver.sourceLimit else { continue }
             let heard = try #require(try listener.hear())
             #expect(heard.payload == [number] && (last.map { heard.header.sequence == $0 &+ 1 } ?? true))
             last = heard.header.sequence
         }
-        talker.ssrc = 5_000
+        talker.ssrc = 5_030
         try talker.talk([99], to: place.address)
         #expect(try listener.hear()?.payload == [99])
     }

@@ -87,6 +87,22 @@ import Testing
         #expect(statistics.block(at: 0)?.jitter == 0, "a difference of seconds is a pause too")
     }
 
+    /// Who sends all the time, or begins a new numbering with each burst, has lost nothing between two bursts; what is lost within counts.
+    @Test(arguments: [505, 40_000, 2] as [UInt16]) func whatIsBetweenBurstsIsNotLost(_ start: UInt16) {
+        var statistics = ReceptionStatistics()
+        feed(&statistics, 0..<5)
+        statistics.interval()
+        statistics.burst()
+        // Late, of the burst before.
+        statistics.packet(ssrc: 1, sequence: 4, timestamp: 4 * 960, arrivalNs: 400_000_000)
+        for offset in [0, 1, 2, 4, 5] as [UInt16] {
+            statistics.packet(ssrc: 1, sequence: start &+ offset &+ 200, timestamp: UInt32(offset) * 960, arrivalNs: 10_000_000_000)
+        }
+        statistics.interval()
+        #expect(statistics.lost == 0 && statistics.expected == 11, "a repeat and a loss weigh each other out")
+        #expect(statistics.block(at: 0).map { UInt16(truncatingIfNeeded: $0.highestSequence) } == start &+ 205)
+    }
+
     @Test func theSendersClockComesBack() throws {
         var statistics = ReceptionStatistics()
         feed(&statistics, 0..<2)

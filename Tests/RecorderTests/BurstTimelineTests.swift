@@ -33,6 +33,12 @@ import Testing
         #expect(timeline.steps.contains(.silence(samples: 960 * 99 - BurstTimeline.concealDTXSamples)))
     }
 
+    /// 20 ms are 960 samples, but for a sender's clock that wobbles: nothing is missing, and nothing is let go.
+    @Test func aClockThatWobblesLosesNothing() {
+        let timeline = BurstTimeline((0..<10).map { packet($0, timestamp: $0 * 960 + ($0 % 3 - 1) * 2) })
+        #expect(timeline.steps == (0..<10).map { .decode($0, samples: 960) })
+    }
+
     @Test func countersWrap() {
         let packets = (-5..<5).map { packet($0, timestamp: $0 * 960, arrivalMs: ($0 + 5) * 20) }
         #expect(BurstTimeline(packets).steps == (0..<10).map { .decode($0, samples: 960) })

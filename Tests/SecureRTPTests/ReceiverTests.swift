@@ -99,25 +99,31 @@ import Testing
     func sourcesAreBounded(_ suite: SRTPSuite) throws {
         var random = Random(seed: 25)
         let key = try random.key(suite)
-        let (sender, receiver) = (try SRTPSender(key), try SRTPReceiver(key))
+        let (anchor, receiver) = (try SRTPSender(key), try SRTPReceiver(key))
         for ssrc in 0..<100 as Range<UInt32> {
             let forged = Packets.rtp(&random, sequence: 1, ssrc: ssrc &+ 1_000, payload: 40)
             #expect(throws: SRTPError.authentication) { try receiver.plain(forged) }
         }
         #expect(receiver.sourceCount == 0)
         var first: [[UInt8]] = []
-        for ssrc in 0..<UInt32(SRTPReceiver.sourceLimit) {
+        for ssrc in 1..<UInt32(SRTPReceiver.sourceLimit) {
             let packet = Packets.rtp(&random, sequence: 1, ssrc: ssrc, payload: 40)
-            first.append(try sender.protected(packet))
-            #expect(try receiver.plain(first[Int(ssrc)]) == packet)
+            first.append(try SRTPSender(key).protected(packet))
+            #expect(try receiver.plain(first[Int(ssrc) - 1]) == packet)
+            // One goes on all the time, and is heard beside all of them.
+            _ = try receiver.plain(try anchor.protected(Packets.rtp(&random, sequence: UInt16(ssrc), ssrc: 0, payload: 40)))
         }
-        let beyond = try sender.protected(Packets.rtp(&random, sequence: 1, ssrc: 999, payload: 40))
-        #expect(throws: SRTPError.tooManySources) { try receiver.plain(beyond) }
+        #expect(receiver.sourceCount == SRTPReceiver.sourceLimit)
+        let beyond = try SRTPSender(key)
         #expect(throws: SRTPError.tooManySources) {
-            try receiver.plainRTCP(try sender.protectedRTCP(Packets.rtcp(&random, ssrc: 999, words: 1)))
+            try receiver.plain(try beyond.protected(Packets.rtp(&random, sequence: 1, ssrc: 99_999, payload: 40)))
         }
+        #expect(throws: SRTPError.tooManySources) {
+            try receiver.plainRTCP(try beyond.protectedRTCP(Packets.rtcp(&random, ssrc: 99_999, words: 1)))
+        }
+        // What was recorded of any of them is no news.
         for packet in first { #expect(throws: SRTPError.replay) { try receiver.plain(packet) } }
-        _ = try receiver.plain(try sender.protected(Packets.rtp(&random, sequence: 2, ssrc: 0, payload: 40)))
+        _ = try receiver.plain(try anchor.protected(Packets.rtp(&random, sequence: UInt16(SRTPReceiver.sourceLimit), ssrc: 0, payload: 40)))
         #expect(receiver.sourceCount == SRTPReceiver.sourceLimit)
     }
 

@@ -31,7 +31,9 @@ public final class KafkaProducer: Sendable {
 
     /// Hands a record to the library; `onDelivery` is called once, on the producer's thread, and must not block.
     /// - Throws: `KafkaError` when the record was not taken (`queueFull`, `closed`, too large); then `onDelivery` is never called.
-    public func send(_ record: OutgoingRecord, onDelivery: @escaping @Sendable (Result<DeliveryReceipt, KafkaError>) -> Void) throws {
+    public func send(
+        _ record: OutgoingRecord, onDelivery: @escaping @Sendable (Result<DeliveryReceipt, KafkaError>) -> Void
+    ) throws(KafkaError) {
         try line.send(record, onDelivery)
     }
 

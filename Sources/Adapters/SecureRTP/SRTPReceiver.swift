@@ -5,12 +5,16 @@ import COpenSSL
 /// For one thread at a time. Only an authentic packet changes anything of it. Its cipher is set up by the first authentic RTP packet, so
 /// that a peer that only listens needs no memory for it.
 public final class SRTPReceiver {
-    /// How many SSRCs one key may send with. None is ever forgotten: packets of a forgotten one that somebody recorded would count as new
-    /// again. A device has one or two; only the peer itself, not a stranger, can use them up.
-    public static let sourceLimit = 32
+    /// How many SSRCs one key may send with; some devices take another for each press of their button. None is ever forgotten: packets of a
+    /// forgotten one that somebody recorded would count as new again. Only the peer itself, not a stranger, can use them up.
+    public static let sourceLimit = 8_192
+    /// How many of them may send at a time: the one that was silent longest is retired for a new one, and not heard again.
+    static let windowLimit = 32
 
     private struct Source {
         var ssrc: UInt32
+        /// The receiver's count of packets at its last one.
+        var usedAt: UInt64 = 0
         var rtp = ReplayWindow()
         var rtcp = ReplayWindow()
     }
@@ -23,11 +27,14 @@ public final class SRTPReceiver {
         var sources: UnsafeMutablePointer<Source>?
         var count = 0
         var capacity = 0
+        /// Authentic packets so far.
+        var packets: UInt64 = 0
     }
 
     /// The suite of its key.
     public let suite: SRTPSuite
     private let state: UnsafeMutablePointer<State>
+    private var retired: Set<UInt32> = []
 
     /// A receiver that has heard nothing yet.
     /// - Throws: `library` where memory is out.
@@ -47,11 +54,11 @@ public final class SRTPReceiver {
     }
 
     /// How many SSRCs have sent authentic packets.
-    public var sourceCount: Int { state.pointee.count }
+    public var sourceCount: Int { state.pointee.count + retired.count }
 
     /// The roll-over counter of an SSRC's highest authentic RTP packet; nil before the first.
     public func rolloverCounter(ssrc: UInt32) -> UInt32? {
-        guard let place = place(of: ssrc), let source = state.pointee.sources?[place], !source.rtp.isEmpty else { return nil }
+        guard let place = try? place(of: ssrc), let source = state.pointee.sources?[place], !source.rtp.isEmpty else { return nil }
         return UInt32(truncatingIfNeeded: source.rtp.highest >> 16)
     }
 
@@ -66,7 +73,7 @@ public final class SRTPReceiver {
             throw .malformed
         }
         let ssrc = PacketShape.ssrc(base)
-        let place = place(of: ssrc)
+        let place = try place(of: ssrc)
         let window = place.flatMap { state.pointee.sources?[$0].rtp } ?? ReplayWindow()
         guard let index = window.estimate(PacketShape.sequence(base)), window.admits(index) else { throw .replay }
         if suite.isAEAD {
@@ -74,8 +81,7 @@ public final class SRTPReceiver {
         } else {
             try verify(base, header: header, count: plainCount, ssrc: ssrc, index: index)
         }
-        try add(ssrc, unless: place)
-        state.pointee.sources?[place ?? state.pointee.count - 1].rtp.accept(index)
+        try use(place, ssrc) { $0.rtp.accept(index) }
         return plainCount
     }
 
@@ -89,7 +95,7 @@ public final class SRTPReceiver {
         let ssrc = PacketShape.rtcpSSRC(base)
         let word = RTCPCipher.word(suite, UnsafeRawBufferPointer(packet))
         let index = UInt64(word & ~RTCPCipher.encryptedBit)
-        let place = place(of: ssrc)
+        let place = try place(of: ssrc)
         let window = place.flatMap { state.pointee.sources?[$0].rtcp } ?? ReplayWindow()
         guard window.admits(index) else { throw .replay }
         let isAuthentic = withUnsafePointer(to: &state.pointee.rtcp) { keys in
@@ -97,8 +103,7 @@ public final class SRTPReceiver {
         }
         guard let isAuthentic else { throw .library }
         guard isAuthentic else { throw .authentication }
-        try add(ssrc, unless: place)
-        state.pointee.sources?[place ?? state.pointee.count - 1].rtcp.accept(index)
+        try use(place, ssrc) { $0.rtcp.accept(index) }
         return plainCount
     }
 
@@ -141,16 +146,30 @@ public final class SRTPReceiver {
         }
     }
 
-    private func place(of ssrc: UInt32) -> Int? {
-        guard let sources = state.pointee.sources else { return nil }
-        return (0..<state.pointee.count).first { sources[$0].ssrc == ssrc }
+    /// Where an SSRC's windows are; nil for one that has not sent yet.
+    private func place(of ssrc: UInt32) throws(SRTPError) -> Int? {
+        if let sources = state.pointee.sources, let place = (0..<state.pointee.count).first(where: { sources[$0].ssrc == ssrc }) {
+            return place
+        }
+        guard !retired.contains(ssrc) else { throw .replay }
+        return nil
     }
 
-    /// A place, the last one, for an SSRC that has just proved to be the peer's; nothing where it is known.
-    private func add(_ ssrc: UInt32, unless known: Int?) throws(SRTPError) {
-        guard known == nil else { return }
+    /// An SSRC has sent an authentic packet. A new one has just proved to be the peer's, and gets a place.
+    private func use(_ known: Int?, _ ssrc: UInt32, _ change: (inout Source) -> Void) throws(SRTPError) {
+        var place = known
+        if place == nil {
+            guard sourceCount < Self.sourceLimit else { throw .tooManySources }
+            place = state.pointee.count < Self.windowLimit ? append(ssrc) : replaceOldest(by: ssrc)
+        }
+        guard let place, let sources = state.pointee.sources else { return }
+        state.pointee.packets &+= 1
+        sources[place].usedAt = state.pointee.packets
+        change(&sources[place])
+    }
+
+    private func append(_ ssrc: UInt32) -> Int {
         let count = state.pointee.count
-        guard count < Self.sourceLimit else { throw .tooManySources }
         if count == state.pointee.capacity {
             let capacity = max(1, 2 * count)
             let grown = UnsafeMutablePointer<Source>.allocate(capacity: capacity)
@@ -163,5 +182,15 @@ public final class SRTPReceiver {
         }
         if let sources = state.pointee.sources { (sources + count).initialize(to: Source(ssrc: ssrc)) }
         state.pointee.count = count + 1
+        return count
+    }
+
+    private func replaceOldest(by ssrc: UInt32) -> Int? {
+        guard let sources = state.pointee.sources,
+            let place = (0..<state.pointee.count).min(by: { sources[$0].usedAt < sources[$1].usedAt })
+        else { return nil }
+        retired.insert(sources[place].ssrc)
+        sources[place] = Source(ssrc: ssrc)
+        return place
     }
 }

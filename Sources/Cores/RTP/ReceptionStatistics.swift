@@ -7,6 +7,10 @@ public struct ReceptionStatistics: Sendable {
     private var base: UInt32 = 0
     private var highest: UInt32 = 0
     private var transit: Int32?
+    /// Until the first packet of a burst has come.
+    private var isBetweenBursts = false
+    /// A packet so far behind the last burst's end is one of it that was late.
+    private static let reordered: Int16 = 100
     /// 16 times the jitter, timestamp units.
     private var jitter16: UInt32 = 0
     private var expectedPrior: Int64 = 0
@@ -23,7 +27,15 @@ public struct ReceptionStatistics: Sendable {
     public mutating func packet(ssrc: UInt32, sequence: UInt16, timestamp: UInt32, arrivalNs: Int64) {
         if received == 0 || ssrc != self.ssrc { restart(ssrc: ssrc, sequence: sequence) }
         let delta = Int16(bitPattern: sequence &- UInt16(truncatingIfNeeded: highest))
-        if delta > 0 { highest &+= UInt32(delta) }
+        if isBetweenBursts, delta != 1, !(-Self.reordered...0).contains(delta) {
+            // On from here: the counting begins so much later, too.
+            let step = UInt32(UInt16(bitPattern: delta))
+            highest &+= step
+            base &+= step - 1
+        } else if delta > 0 {
+            highest &+= UInt32(delta)
+        }
+        isBetweenBursts = isBetweenBursts && delta <= 0 && delta >= -Self.reordered
         received += 1
         let arrival = UInt32(truncatingIfNeeded: arrivalNs / 1_000 * 48 / 1_000)
         let transit = Int32(bitPattern: arrival &- timestamp)
@@ -40,8 +52,11 @@ public struct ReceptionStatistics: Sendable {
         lastSenderReport = (UInt32(truncatingIfNeeded: ntp >> 16), now)
     }
 
-    /// A talk burst begins: what was between the bursts was not lost.
-    public mutating func burst() { transit = nil }
+    /// A talk burst begins: what was between the bursts was not lost, even where the sender went on, or began a new numbering.
+    public mutating func burst() {
+        transit = nil
+        isBetweenBursts = received > 0
+    }
 
     private mutating func restart(ssrc: UInt32, sequence: UInt16) {
         self = ReceptionStatistics(quality: quality)

@@ -293,7 +293,8 @@ public struct RoomStateMachine: Sendable {
         }
         let limit = moment.monotonic - MonotonicNs(rules.vanishMs) * 1_000_000
         for (uid, _) in vanished.filter({ $0.value <= limit }).sorted(by: { $0.key < $1.key }) {
-            effects += leave(uid, at: moment, random: &random)
+            // Told, so that its door forgets where it was: it may come back to the handle and join again.
+            effects += leave(uid, told: .left(uid), at: moment, random: &random)
         }
         return effects
     }

@@ -35,7 +35,14 @@ extension JanusDoor {
         let (handle, transaction) = (pending.handle, pending.transaction)
         switch result {
         case .failure(let refusal):
-            state.withLock { if case .floor = pending.kind { $0.seats[handle]?.asking = nil } }
+            state.withLock { state in
+                switch pending.kind {
+                case .floor: state.seats[handle]?.asking = nil
+                // Who is not there any more has left.
+                case .leave: state.seats[handle] = nil
+                default: break
+                }
+            }
             let isSynchronous =
                 switch pending.kind {
                 case .synchronous, .administration: true
@@ -44,6 +51,7 @@ extension JanusDoor {
             fail(refusal, handle, transaction, isSynchronous: isSynchronous)
         case .success(let answer): succeed(pending, answer, handle, transaction)
         }
+        if pending.kind.isMove { resume(handle) }
     }
 
     private func succeed(_ pending: DoorState.Pending, _ answer: DoorAnswer, _ handle: Int64, _ transaction: String) {

@@ -29,9 +29,41 @@ extension JanusDoor {
         if !isSynchronous { acknowledge(handle, transaction) }
         do throws(Refusal) {
             let request = try AudioBridgeRequest(body)
+            if !isSynchronous, try waits(DoorState.Waiting(transaction: transaction, request: request, offer: offer), handle) { return }
             try perform(request, offer, handle, transaction)
         } catch {
             fail(error, handle, transaction, isSynchronous: isSynchronous)
+        }
+    }
+
+    /// Keeps a request back while its handle is on the way into a room or out of it.
+    private func waits(_ waiting: DoorState.Waiting, _ handle: Int64) throws(Refusal) -> Bool {
+        let count = state.withLock { state -> Int? in
+            guard let count = state.waiting[handle]?.count else { return nil }
+            if count < DoorState.waitingMax { state.waiting[handle]?.append(waiting) }
+            return count
+        }
+        if let count, count >= DoorState.waitingMax {
+            throw Refusal(.unknown, "\(count) requests wait on this handle: wait for their answers")
+        }
+        return count != nil
+    }
+
+    /// A handle is where it was to go: what waited for that is done now, up to the next that moves it.
+    func resume(_ handle: Int64) {
+        var rest = state.withLock { $0.waiting.removeValue(forKey: handle) ?? [] }[...]
+        while let next = rest.popFirst() {
+            do throws(Refusal) {
+                try perform(next.request, next.offer, handle, next.transaction)
+            } catch {
+                fail(error, handle, next.transaction, isSynchronous: false)
+            }
+            let isMoving = state.withLock { state in
+                guard state.waiting[handle] != nil else { return false }
+                state.waiting[handle] = Array(rest)
+                return true
+            }
+            if isMoving { return }
         }
     }
 
@@ -99,7 +131,8 @@ extension JanusDoor {
         var (seat, joining) = try seating(join, handle)
         seat.isPeer = offer != nil
         var rtp = try offer.map { (offer) throws(Refusal) in try Self.media(offer) } ?? MediaDescription()
-        if let given = join.rtp {
+        // Media comes one way: where there is an offer, it says all about it.
+        if let given = join.rtp, offer == nil {
             if let ip = given.ip, let port = given.port {
                 guard let address = SocketAddress(ip: ip, port: port) else {
                     throw Refusal(.invalidElement, "Invalid element (rtp.ip should be an IP address)")

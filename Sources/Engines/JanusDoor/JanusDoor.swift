@@ -96,7 +96,7 @@ public final class JanusDoor: Sendable {
             case .message(let handle, let transaction, let body, let jsep): message(handle, transaction, body ?? .null, jsep)
             case .detached(let handle):
                 leave(handle)
-                state.withLock { $0.seats[handle] = nil }
+                state.withLock { $0.waiting[handle] = nil }
             case .hungUp(let handle): leave(handle)
             case .orphaned(let handle):
                 if let seat = seat(handle) { plane.post(.door(.vanish(seat.room, seat.uid, EndpointID(handle)), token: 0, self)) }
@@ -108,8 +108,9 @@ public final class JanusDoor: Sendable {
 
     func seat(_ handle: Int64) -> Seat? { state.withLock { $0.seats[handle] } }
 
+    /// A handle without media is in no room, and may join again.
     private func leave(_ handle: Int64) {
-        guard let seat = seat(handle) else { return }
+        guard let seat = state.withLock({ $0.seats.removeValue(forKey: handle) }) else { return }
         plane.post(.door(.leave(seat.room, seat.uid, EndpointID(handle)), token: 0, self))
     }
 }
@@ -145,7 +146,11 @@ struct DoorState: Sendable {
     var connections: [UInt64: WebSocketConnection] = [:]
     var seats: [Int64: Seat] = [:]
     var pending: [UInt64: Pending] = [:]
+    /// What came on a handle that is on its way into a room or out of it, in its order: it is for where the handle is then.
+    var waiting: [Int64: [Waiting]] = [:]
     var nextToken: UInt64 = 1
+    /// So many requests may wait on a handle.
+    static let waitingMax = 64
 
     init(_ settings: JanusSettings) {
         sessions = JanusSessions(timeoutMs: settings.sessionTimeoutMs, version: settings.version)
@@ -155,6 +160,12 @@ struct DoorState: Sendable {
         var handle: Int64
         var transaction: String
         var kind: Kind
+    }
+    /// A request whose turn has not come.
+    struct Waiting: Sendable {
+        var transaction: String
+        var request: AudioBridgeRequest
+        var offer: AudioOffer?
     }
     enum Kind: Sendable {
         case join(Seat, AudioOffer?)
@@ -166,12 +177,21 @@ struct DoorState: Sendable {
         case administration(AudioBridgeRequest)
         /// Answered by `success` at once; the words that go with it.
         case synchronous(JSONValue)
+
+        /// Whether the handle's place changes by it.
+        var isMove: Bool {
+            switch self {
+            case .join, .changeRoom, .leave: true
+            case .configure, .floor, .administration, .synchronous: false
+            }
+        }
     }
 
     mutating func expect(_ handle: Int64, _ transaction: String, _ kind: Kind) -> UInt64 {
         let token = nextToken
         nextToken += 1
         pending[token] = Pending(handle: handle, transaction: transaction, kind: kind)
+        if kind.isMove { waiting[handle] = [] }
         return token
     }
 

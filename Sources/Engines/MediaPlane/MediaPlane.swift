@@ -75,11 +75,11 @@ public final class MediaPlane: Sendable {
         let links = BranchRings(workers: outlets.count)
         self.addresses = addresses
         self.mail = mail
-        let known = addresses
+        let (known, own) = (addresses, OwnAddresses(addresses))
         threads = outlets.enumerated().map { index, outlet in
             let parts = WorkerParts(
-                index: index, outlet: outlet, identity: identity, settings: settings, addresses: known, mail: mail, links: links,
-                output: output,
+                index: index, outlet: outlet, identity: identity, settings: settings, addresses: known, own: own, mail: mail,
+                links: links, output: output,
                 ring: rings[index], counters: counters)
             return ServiceThread(name: "media-\(index)", .prompt) { MediaWorker(parts).run() }
         }
@@ -121,6 +121,7 @@ struct WorkerParts: @unchecked Sendable {
     let identity: DTLSIdentity
     let settings: MediaSettings
     let addresses: [SocketAddress]
+    let own: OwnAddresses
     let mail: PlaneMail
     let links: BranchRings
     let output: any MediaPlaneOutput

@@ -15,6 +15,7 @@ final class MediaWorker {
     private var socket: UDPSocket { outlet.socket }
     let settings: MediaSettings
     let addresses: [SocketAddress]
+    let ownAddresses: OwnAddresses
     let output: any MediaPlaneOutput
     let ring: RecorderRing
     let counters: PlaneCounters
@@ -57,6 +58,8 @@ final class MediaWorker {
     let rate: TokenBucket.Rate
     /// Rooms where somebody talks: only these are looked at every second.
     var active: Set<GroupID> = []
+    /// Seconds in which somebody talked here, for reports.
+    var seconds = 0
     /// A fan-out is under way: what would start another waits in `deferred`.
     var isFanningOut = false
     /// Taken from the mailbox, and not done yet.
@@ -84,7 +87,7 @@ final class MediaWorker {
 
     init(_ parts: WorkerParts) {
         (index, outlet) = (parts.index, parts.outlet)
-        (settings, addresses) = (parts.settings, parts.addresses)
+        (settings, addresses, ownAddresses) = (parts.settings, parts.addresses, parts.own)
         (output, ring, counters) = (parts.output, parts.ring, parts.counters)
         identity = parts.identity
         rate = TokenBucket.Rate(perSecond: parts.settings.packetsPerSecond, burst: parts.settings.packetBurst)
@@ -186,13 +189,23 @@ final class MediaWorker {
         case .ownership(let ownership):
             self.ownership = ownership
             retryParked()
-        case .restore(let record, let epoch): restore(record, epoch: epoch)
+        case .restore(let record, let epoch): if isHome(of: record.gid, else: input) { restore(record, epoch: epoch) }
         case .close(let groups): for gid in groups { close(gid) }
-        case .signal(let request, let epoch, let then): then(signal(request, epoch: epoch))
+        case .signal(let request, let epoch, let then):
+            if case .create = request.body, !isHome(of: request.gid, else: input) { return }
+            then(signal(request, epoch: epoch))
         case .door(let request, let token, let door): handle(request, token, door)
         case .lookedUp(let token, let answer): finishJoin(token, answer)
         case .roleCorrected(let gid, let uid, let generation, let role): correct(gid, uid, generation, role)
         }
+    }
+
+    /// Whether a room that is to be opened belongs here; else it goes on to where it does. Between its posting and now it may have been
+    /// closed here, and be somewhere else.
+    private func isHome(of gid: GroupID, else input: PlaneInput) -> Bool {
+        let home = map.choose(for: gid)
+        if home != index { mailboxes[home].post(.input(input)) }
+        return home == index
     }
 
     /// Says something to a branch: at once where it is here, else by its worker's mailbox.

@@ -42,7 +42,8 @@ public final class PlaneMap: Sendable {
     /// The worker that owns a room; nil: there is no such room on this node.
     func home(of gid: GroupID) -> Int? { state.withLock { $0.homes[gid] } }
 
-    /// Chooses the least loaded worker for a room that is to be opened, and keeps to it.
+    /// Chooses the least loaded worker for a room that is to be opened, and keeps to it. Asked again where it is opened: the room that was
+    /// there when it was posted may be gone by then.
     func choose(for gid: GroupID) -> Int {
         state.withLock { state in
             if let home = state.homes[gid] { return home }

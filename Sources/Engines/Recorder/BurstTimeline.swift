@@ -51,6 +51,8 @@ struct BurstTimeline: Hashable {
                 continue
             }
             var gap = placed.timestamp + shift - cursor
+            // A clock that wobbles a little: nothing is missing between two packets that follow each other.
+            if placed.sequence == lastSequence + 1, abs(gap) < Int64(Self.unit) { gap = 0 }
             // A clock that jumps back began anew: its packets follow without a gap. A little back is a repeat of what was there.
             if gap < -Int64(Self.aheadSamples) {
                 gap = 0

@@ -162,9 +162,10 @@ public final class Recorder: Sendable {
             let (result, file) = try encode(capture, truncated: cause != nil, to: target)
             if result.hasSound {
                 recorded.increment()
-                submit(capture.start, fileName: capture.fileName, durationMs: result.durationMs, file: file, cause: cause)
+                submit(capture.start, fileName: capture.fileName, durationMs: result.durationMs, file: file, cause: cause) { unlink(path) }
+            } else {
+                unlink(path)
             }
-            unlink(path)
             names.release(capture.fileName)
         } catch {
             logger.error("a talk can't be encoded yet", ["talk_id": .string(talkID.description), "cause": .describing(error)])
@@ -196,20 +197,27 @@ public final class Recorder: Sendable {
     }
 
     private func submit(
-        _ start: BurstStart, fileName: String, durationMs: Int64, file: (md5: String, size: Int64)?, cause: TalkRecord.Cause?
+        _ start: BurstStart, fileName: String, durationMs: Int64, file: (md5: String, size: Int64)?, cause: TalkRecord.Cause?,
+        kept: @escaping @Sendable () -> Void = {}
     ) {
         let record = TalkRecord(
             ip: ip, talkID: start.talkID, uid: start.uid, gid: start.gid, role: start.role, md5: file?.md5 ?? "",
             size: file?.size ?? 0, filePath: fileName.isEmpty ? "" : "\(settings.publicURL)/spool/\(fileName)", startMs: start.startMs,
             endMs: start.startMs + durationMs, truncated: cause != nil, cause: cause)
         let entry = OutboxEntry(talkID: start.talkID, gid: start.gid, fileName: fileName, value: record.encoded)
-        do {
-            try Spool.replace(spool.outbox + "/\(start.talkID)", with: entry.bytes)
-        } catch {
-            // Without a file the record is still published by this process; only a crash would lose it.
-            logger.error("the outbox can't be written", ["talk_id": .string(start.talkID.description), "cause": .describing(error)])
-        }
+        keep(entry, kept)
         Task { [outbox] in await outbox.add(entry) }
+    }
+
+    /// Writes a record down, tried again while the disk is full; meanwhile this process publishes it, and the capture is there for the next.
+    private func keep(_ entry: OutboxEntry, _ kept: @escaping @Sendable () -> Void) {
+        do {
+            try Spool.replace(spool.outbox + "/\(entry.talkID)", with: entry.bytes)
+            kept()
+        } catch {
+            logger.error("the outbox can't be written yet", ["talk_id": .string(entry.talkID.description), "cause": .describing(error)])
+            queue.post(after: .seconds(10)) { [self] in keep(entry, kept) }
+        }
     }
 
     // MARK: Recovery and cleaning

@@ -32,6 +32,11 @@ final class DirectorState {
     /// What was decided and whose answer waits for talk records.
     private var waitingForTalks: [(task: SignalTask, outcome: SignalOutcome, deadline: MonotonicNs)] = []
     private var published: [TalkID] = []
+    /// What Kafka's full queue did not take, in order.
+    private var refused: [(OutgoingRecord, RequestPlace)] = []
+    /// When it is offered again.
+    private var offeredAt: MonotonicNs = 0
+    private static let offerEveryNs: MonotonicNs = 200_000_000
     private let answered: Counter
     private let deadLettered: Counter
     private let moved: Counter
@@ -47,7 +52,10 @@ final class DirectorState {
     }
 
     /// When `tick` is due.
-    var nextDeadline: MonotonicNs? { waitingForTalks.map(\.deadline).min() }
+    var nextDeadline: MonotonicNs? {
+        let offer = refused.isEmpty ? nil : offeredAt + Self.offerEveryNs
+        return [waitingForTalks.map(\.deadline).min(), offer].compactMap { $0 }.min()
+    }
 
     func handle(_ input: DirectorInput) {
         switch input {
@@ -60,12 +68,11 @@ final class DirectorState {
             partitions[partition]?.journal = journal
             openIfComplete(partition)
         case .claimSeen(let partition, let node, let epoch): claimSeen(partition, node, epoch)
-        case .persist(let record): keep(record)
         case .administer(let request, let then): administer(request, then)
         case .published(let talk):
             published.append(talk)
             if published.count > 256 { published.removeFirst() }
-            tick()
+            answerThoseWithTalks(Clocks.monotonicNs())
         case .stop: break
         }
     }
@@ -73,7 +80,11 @@ final class DirectorState {
     func handle(_ note: DirectorNote) {
         switch note {
         case .decided(let task, let outcome): decided(task, outcome)
+        case .persist(let record): keep(record)
         case .acknowledged(let place): acknowledge(place)
+        case .refused(let record, let place):
+            if refused.isEmpty { parts.log.warning("Kafka's queue is full: records wait", ["topic": .string(record.topic)]) }
+            refused.append((record, place))
         }
     }
 
@@ -174,15 +185,25 @@ final class DirectorState {
     // MARK: What was decided
 
     private func decided(_ task: SignalTask, _ outcome: SignalOutcome) {
+        change(task, outcome)
         if outcome.ended.isEmpty { return finish(task, outcome) }
         waitingForTalks.append((task, outcome, Clocks.monotonicNs() + DirectorState.talkWaitNs))
-        tick()
+        answerThoseWithTalks(Clocks.monotonicNs())
+    }
+
+    func tick() {
+        let now = Clocks.monotonicNs()
+        answerThoseWithTalks(now)
+        guard !refused.isEmpty, now >= offeredAt + Self.offerEveryNs else { return }
+        offeredAt = now
+        let again = refused
+        refused = []
+        for (record, place) in again { outbox.send(record, for: place) }
     }
 
     /// Destroyed rooms are answered when the records of their open talks are out, or have taken too long.
-    func tick() {
+    private func answerThoseWithTalks(_ now: MonotonicNs) {
         guard !waitingForTalks.isEmpty else { return }
-        let now = Clocks.monotonicNs()
         let due = waitingForTalks.filter { $0.deadline <= now || $0.outcome.ended.allSatisfy { published.contains($0) } }
         guard !due.isEmpty else { return }
         waitingForTalks.removeAll { $0.deadline <= now || $0.outcome.ended.allSatisfy { published.contains($0) } }
@@ -192,8 +213,8 @@ final class DirectorState {
         }
     }
 
-    /// The answer is on its way. The request's offset waits for the room's record too.
-    private func finish(_ task: SignalTask, _ outcome: SignalOutcome) {
+    /// What becomes of the room's record goes out at once, in the order of the decisions. The request's offset waits for it.
+    private func change(_ task: SignalTask, _ outcome: SignalOutcome) {
         let (gid, place) = (task.request.gid, task.place)
         switch outcome.change {
         case .none: break
@@ -204,12 +225,16 @@ final class DirectorState {
             partitions[place.partition]?.rooms.remove(gid)
             produce(roomRecord(gid, nil, partitions[place.partition]?.epoch ?? 0, place.partition), for: place)
         }
-        acknowledge(place)
+    }
+
+    /// The answer is on its way.
+    private func finish(_ task: SignalTask, _ outcome: SignalOutcome) {
+        acknowledge(task.place)
         parts.log.info(
             "signal request",
             [
-                "gid": .int(gid.value), "type": .int(task.request.signalType), "dispatcher": .int(task.request.dispatcher),
-                "code": .int(outcome.code.rawValue),
+                "gid": .int(task.request.gid.value), "type": .int(task.request.signalType),
+                "dispatcher": .int(task.request.dispatcher), "code": .int(outcome.code.rawValue),
             ])
     }
 

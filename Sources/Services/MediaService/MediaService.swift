@@ -42,7 +42,7 @@ struct MediaServiceParts {
         context.onStop("redis") { await redis.close() }
 
         let planeMail = PlaneMail(workers: settings.media.workers)
-        let directorMail = Mailbox<DirectorInput>()
+        let (directorMail, directorNotes) = (Mailbox<DirectorInput>(), Mailbox<DirectorNote>())
         let roles = RoleDirectory(
             redis: redis, requiresMembership: settings.requiresMembership, deadline: settings.lookupDeadline, mail: planeMail,
             metrics: metrics, log: log)
@@ -50,13 +50,13 @@ struct MediaServiceParts {
         let publisher = TalkPublisher(producer: producers.prompt, topic: kafka.topics.talks, log: log) { directorMail.post(.published($0)) }
         let recorder = try await startRecorder(publisher)
         let output = PlaneOutput(
-            ip: settings.ip, topics: kafka.topics, producers: producers, roles: roles, post: { directorMail.post($0) },
+            ip: settings.ip, topics: kafka.topics, producers: producers, roles: roles, note: { directorNotes.post($0) },
             lost: metrics.counter("events_lost_total", help: "Floor and quality messages that Kafka did not get"))
         let plane = try MediaPlane(settings.media, mail: planeMail, output: output, rings: recorder.rings, metrics: metrics)
         metrics.gauge("media_srtp_backend", help: "What protects listeners' copies", labels: ["name": SRTPBackend.best.name]).set(1)
         // Talks end before the recorder does, so that nothing of them is left open.
         context.onStop("media plane") { plane.stop() }
-        let requests = try startDirector(plane, producers, partitions: partitions, mailbox: directorMail)
+        let requests = try startDirector(plane, producers, partitions: partitions, mailbox: directorMail, notes: directorNotes)
         let others = try followOthers(requests, recorder)
         context.onStop("archive and claims consumer") { await others.close() }
         try startDoors(plane, recorder, requests)
@@ -90,9 +90,9 @@ struct MediaServiceParts {
         return recorder
     }
 
-    private func startDirector(_ plane: MediaPlane, _ producers: Producers, partitions: Int, mailbox: Mailbox<DirectorInput>) throws
-        -> SignalDirector
-    {
+    private func startDirector(
+        _ plane: MediaPlane, _ producers: Producers, partitions: Int, mailbox: Mailbox<DirectorInput>, notes: Mailbox<DirectorNote>
+    ) throws -> SignalDirector {
         let kafka = settings.kafka
         let topics = kafka.topics
         let store = OffsetStore(topic: topics.signalRequests)
@@ -101,7 +101,7 @@ struct MediaServiceParts {
                 node: settings.node, topics: topics, partitions: partitions, producers: producers,
                 readRooms: RoomReader(settings: kafka.settings, topic: topics.rooms, log: context.logger).read, plane: plane,
                 store: { store.store($0, $1) }, readiness: context.readiness, metrics: context.metrics, log: context.logger),
-            mailbox: mailbox)
+            mailbox: mailbox, notes: notes)
         context.onStop("director") { director.stop() }
         let consumer = try KafkaConsumer(
             kafka.settings, .group(id: settings.group, instanceId: settings.node, topics: [topics.signalRequests])

@@ -11,7 +11,7 @@ struct PlaneOutput: MediaPlaneOutput {
     let topics: TopicNames
     let producers: Producers
     let roles: RoleDirectory
-    let post: @Sendable (DirectorInput) -> Void
+    let note: @Sendable (DirectorNote) -> Void
     let lost: Counter
 
     func lookUp(_ uid: UserID, in gid: GroupID, token: UInt64) { roles.lookUp(uid, in: gid, token: token) }
@@ -44,7 +44,7 @@ struct PlaneOutput: MediaPlaneOutput {
         }
     }
 
-    func persist(_ record: RoomRecord) { post(.persist(record)) }
+    func persist(_ record: RoomRecord) { note(.persist(record)) }
 
     func presence(_ uid: UserID, online: Bool) { roles.presence(uid, online: online) }
 }

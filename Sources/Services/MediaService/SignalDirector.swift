@@ -17,8 +17,6 @@ enum DirectorInput: Sendable {
     case journal(partition: Int32, generation: Int, RoomJournal)
     /// Somebody's claim came by.
     case claimSeen(partition: Int32, node: String, epoch: Int64)
-    /// A room's record changed by itself.
-    case persist(RoomRecord)
     /// A door's request for a room.
     case administer(SignalRequest, then: @Sendable (ResultCode, String) -> Void)
     /// A talk's record is on Kafka.
@@ -30,8 +28,12 @@ enum DirectorInput: Sendable {
 enum DirectorNote: Sendable {
     /// The worker decided; the answer is on its way already where no talk ended by it.
     case decided(SignalTask, SignalOutcome)
+    /// A room's record changed by itself. In one order with what is decided: the last record is what is restored.
+    case persist(RoomRecord)
     /// Something that a request needed was acknowledged by Kafka, or failed for good.
     case acknowledged(RequestPlace)
+    /// Kafka's queue is full: to be sent again when there is room.
+    case refused(OutgoingRecord, RequestPlace)
 }
 
 /// A request that a worker is to decide.
@@ -72,10 +74,11 @@ final class SignalDirector: Sendable {
         var log: Logger
     }
 
-    /// - Parameter mailbox: made before it, so that what it talks to can already hold its other end.
-    init(_ parts: Parts, mailbox: Mailbox<DirectorInput>) {
+    /// - Parameters:
+    ///   - mailbox: made before it, so that what it talks to can already hold its other end.
+    ///   - notes: likewise, for what nobody waits for.
+    init(_ parts: Parts, mailbox: Mailbox<DirectorInput>, notes: Mailbox<DirectorNote>) {
         self.mailbox = mailbox
-        let notes = Mailbox<DirectorNote>()
         let books = Books(DirectorState(parts, mailbox: mailbox, notes: notes))
         self.books = books
         thread = ServiceThread(name: "director") {

@@ -23,17 +23,17 @@ struct SignalOutbox: Sendable {
         let isAwaited = record.topic == topics.signalResponses || record.topic == topics.signalRequests
         let producer = isAwaited ? producers.prompt : producers.gathering
         let (notes, log) = (self.notes, self.log)
-        // A record that Kafka will never take (too large) holds up nobody; it is told.
+        // A record that Kafka will never take (too large) holds up nobody; it is told. A full queue (a long outage) has room again later.
         @Sendable func done(_ error: (any Error)?) {
             if let error { log.error("not produced", ["topic": .string(record.topic), "error": .describing(error)]) }
             if place.offset != nil { notes.post(.acknowledged(place)) }
         }
-        do {
+        do throws(KafkaError) {
             try producer.send(record) { result in
                 if case .failure(let error) = result { done(error) } else { done(nil) }
             }
         } catch {
-            done(error)
+            if error.code == .queueFull { notes.post(.refused(record, place)) } else { done(error) }
         }
     }
 

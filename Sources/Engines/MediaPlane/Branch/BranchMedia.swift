@@ -11,6 +11,10 @@ import Talk
 extension MediaWorker {
     func datagram(_ datagram: UnsafeMutableRawBufferPointer, from source: SocketAddress) {
         let bytes = UnsafeRawBufferPointer(datagram).bindMemory(to: UInt8.self).span
+        guard !bytes.isEmpty else {
+            counters.garbage.increment()
+            return
+        }
         if STUNMessage.isSTUN(bytes) {
             check(bytes, from: source)
             return
@@ -190,6 +194,7 @@ extension MediaWorker {
     }
 
     private func sendKept(_ transport: Transport) {
+        guard !transport.isRetired else { return }
         let kept = transport.uplink.kept
         transport.uplink.kept = []
         for packet in kept {

@@ -18,7 +18,11 @@ extension MediaWorker {
             case .receiverReport(_, let blocks): take(blocks, of: transport)
             case .application:
                 if let message = MCPTMessage(packet) { floor(message, from: transport) }
-            case .bye, .other: break
+            case .bye(let sources):
+                // Who ends their stream talks no more, whether or not they say so.
+                guard transport.branch.stream(of: transport.uid) != nil, sources.contains(transport.reception.ssrc) else { break }
+                report(.floor(.release(transport.uid)), about: transport)
+            case .other: break
             }
         }
     }
@@ -66,7 +70,9 @@ extension MediaWorker {
 
     /// Once a second, for the rooms where somebody talks: reports, and quality.
     func second(_ moment: Moment) {
-        var budget = settings.qualityMaxPerSecond / addresses.count
+        seconds &+= 1
+        // Each worker has its part of what the node may say, and in turn one more of what doesn't divide.
+        var budget = (settings.qualityMaxPerSecond + (index + seconds) % addresses.count) / addresses.count
         for gid in active {
             guard let branch = branches[gid] else { continue }
             branch.activeSeconds += 1
@@ -75,8 +81,8 @@ extension MediaWorker {
                     if branch.activeSeconds % 5 == 0 { reportTalker(transport) }
                     continue
                 }
-                // Everybody has their own second of the five and the ten, so that the reports spread.
-                let phase = Int(truncatingIfNeeded: transport.uid.value) &+ branch.activeSeconds
+                // Everybody has their own second of the five and the ten, so that the reports spread; over the bursts, for many are short.
+                let phase = Int(truncatingIfNeeded: transport.uid.value) &+ seconds
                 if phase % 5 == 0 { reportListener(transport) }
                 if phase % 10 == 0, budget > 0, transport.address != nil {
                     budget -= 1

@@ -26,7 +26,7 @@ extension MediaWorker {
         case .describe(let uid, let terms):
             guard let transport = branch.transports[uid] else { return }
             silence(transport)
-            transport.describe(terms, at: Clocks.monotonicNs())
+            if let forgotten = transport.describe(terms, at: Clocks.monotonicNs()) { latches[forgotten] = nil }
             latches[terms.latch.username] = transport
             watch(transport)
             listen(transport)
@@ -95,19 +95,20 @@ extension MediaWorker {
         old.transports[hosting.uid] = nil
         old.radios.removeAll { $0 == hosting.uid }
         for stream in [old.main, old.override] where stream?.talkerTransport === transport { stream?.talkerTransport = nil }
-        if let before = transport.address { map.release(before, of: holder(transport)) }
+        for address in addresses(of: transport) { map.release(address, of: holder(transport)) }
         host(hosting, transport, in: branch)
-        if let now = transport.address { _ = map.hold(now, holder(transport)) }
+        for address in addresses(of: transport) { _ = map.hold(address, holder(transport)) }
     }
 
     /// Takes a transport out of its room's streams; its addresses are free.
     private func retire(_ transport: Transport) {
         let branch = transport.branch
+        transport.isRetired = true
         sayGoodbye(transport)
         outlet.streams?.close(of: ObjectIdentifier(transport))
         silence(transport)
         for stream in [branch.main, branch.override] where stream?.talkerTransport === transport { stream?.talkerTransport = nil }
-        for address in Set([transport.address, transport.declared].compactMap { $0 }) { giveUp(address, of: transport) }
+        for address in addresses(of: transport) { giveUp(address, of: transport) }
         for name in transport.latchNames where latches[name] === transport { latches[name] = nil }
         peers[ObjectIdentifier(transport)] = nil
         soonDue[ObjectIdentifier(transport)] = nil
@@ -115,6 +116,11 @@ extension MediaWorker {
     }
 
     // MARK: Addresses
+
+    /// Where it is, and where it said it was.
+    private func addresses(of transport: Transport) -> Set<SocketAddress> {
+        Set([transport.address, transport.declared].compactMap { $0 })
+    }
 
     private func holder(_ transport: Transport) -> PlaneMap.Holder {
         PlaneMap.Holder(worker: index, gid: transport.branch.gid, uid: transport.uid)
@@ -156,8 +162,9 @@ extension MediaWorker {
 
     // MARK: Listening
 
-    /// Puts a transport into the streams that it is to hear, or takes it out.
+    /// Puts a transport into the streams that it is to hear, or takes it out. One that has left meanwhile stays out.
     func listen(_ transport: Transport) {
+        guard !transport.isRetired else { return }
         guard let address = transport.address, transport.isReady, !transport.isSuspended else {
             silence(transport)
             return

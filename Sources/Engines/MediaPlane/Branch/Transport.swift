@@ -58,8 +58,8 @@ final class Transport {
     private(set) var generation: UInt64
     /// What it said about its media, and under which name it latches, or makes its checks.
     private(set) var terms: MediaTerms
-    /// Other names under which it is found still: a restart leaves them.
-    private var olderNames: [String] = []
+    /// Its name before the last restart, under which checks may still be under way (RFC 8839 §4.4.3.1.1).
+    private var olderName: String?
     /// WebRTC's part of it; nil: it has an address, or latches.
     private(set) var peer: PeerSession<SocketAddress>?
     private let identity: DTLSIdentity
@@ -71,6 +71,8 @@ final class Transport {
     private var dual: Bool
     /// Gets no media for a while.
     var isSuspended: Bool
+    /// Its participant has left: it hears nothing any more, and its branch may be gone.
+    var isRetired = false
     /// In the main stream's fan-out.
     private(set) var main: Listener
     /// In the override's, where the room has one.
@@ -117,7 +119,7 @@ final class Transport {
     }
 
     /// All names under which it is found.
-    var latchNames: [String] { olderNames + [terms.latch.username] }
+    var latchNames: [String] { [olderName, terms.latch.username].compactMap { $0 } }
 
     private var credentials: ICECredentials { ICECredentials(ufrag: terms.latch.username, password: terms.latch.password) }
 
@@ -144,9 +146,11 @@ final class Transport {
 
     /// Another description: an offer of somebody who had none, new ICE credentials, or a new peer altogether. It must be out of the
     /// fan-outs.
-    func describe(_ terms: MediaTerms, at now: Int64) {
-        guard let offer = terms.media.webRTC else { return }
-        if terms.latch.username != self.terms.latch.username { olderNames.append(self.terms.latch.username) }
+    /// - Returns: a name under which it is found no longer.
+    func describe(_ terms: MediaTerms, at now: Int64) -> String? {
+        guard let offer = terms.media.webRTC else { return nil }
+        var forgotten: String?
+        if terms.latch.username != self.terms.latch.username { (forgotten, olderName) = (olderName, self.terms.latch.username) }
         self.terms = terms
         if let peer, peer.fingerprint == offer.fingerprint {
             peer.restart(local: credentials, remote: offer.credentials, at: now)
@@ -155,6 +159,7 @@ final class Transport {
             (sender, receiver, sending) = (nil, nil, nil)
         }
         renewListeners()
+        return forgotten
     }
 
     /// The keys of a DTLS handshake. It must be out of the fan-outs.

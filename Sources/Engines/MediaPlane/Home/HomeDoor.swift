@@ -82,6 +82,7 @@ extension MediaWorker {
         case .leave(let gid, let uid, let endpoint):
             let room = try room(gid, uid, endpoint)
             run(room.machine.leave(uid, at: moment(), random: &random), in: room)
+            reschedule(room)
         case .vanish(let gid, let uid, let endpoint):
             let room = try room(gid, uid, endpoint)
             room.machine.vanish(uid, at: moment())
@@ -116,6 +117,7 @@ extension MediaWorker {
             for one in uid.map({ [$0] }) ?? room.machine.participants.keys.sorted() {
                 run(room.machine.leave(one, told: .kicked(one), at: moment(), random: &random), in: room)
             }
+            reschedule(room)
         case .mute(let gid, let uid, let muted):
             let room = try room(gid)
             run(try room.machine.mute(muted, uid, at: moment(), random: &random), in: room)

@@ -26,7 +26,7 @@ extension MediaWorker {
     }
 
     private func add(_ forwarder: Forwarder, to room: RoomHost) throws(Refusal) -> UInt32 {
-        guard !forwarder.address.isUnusable, !addresses.contains(forwarder.address) else {
+        guard canReach(forwarder.address) else {
             throw Refusal(.invalidElement, "Invalid element (host and port: media can't be sent to \(forwarder.address))")
         }
         guard room.forwarders.count < 100_000 else { throw Refusal(.unknown, "room \(room.gid) has too many forwarders") }

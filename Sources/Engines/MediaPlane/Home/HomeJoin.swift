@@ -10,17 +10,25 @@ extension MediaWorker {
     /// Refuses a declared address that can't be, or is somebody else's.
     func check(_ media: MediaDescription, of joining: Joining) throws(Refusal) {
         guard let declared = media.address else { return }
-        guard !declared.isUnusable, !addresses.contains(declared), declared.isIPv4 || !addresses[index].isIPv4 else {
+        guard canReach(declared) else {
             throw Refusal(.invalidElement, "invalid element (rtp.ip and rtp.port: media can't be sent to \(declared))")
         }
         guard let other = map.holder(of: declared), other.uid != joining.uid, !map.isVanished(other.uid, in: other.gid) else { return }
         throw Refusal(.invalidElement, "invalid element (rtp.ip and rtp.port: \(declared) is in use by another participant)")
     }
 
+    /// Whether media may be sent to an address at all: no group address, of the sockets' family, and none of our own ports.
+    func canReach(_ address: SocketAddress) -> Bool {
+        !address.isUnusable && !ownAddresses.contains(address) && (address.isIPv4 || !addresses[index].isIPv4)
+    }
+
     /// The transport goes along: its place is known to the room that is left, which hands it over.
     func changeRoom(_ from: GroupID, _ to: GroupID, _ joining: Joining, _ token: UInt64, _ door: any Door) throws(Refusal) {
         let old = try room(from, joining.uid, joining.endpoint)
         guard let place = old.places[joining.uid] else { throw Refusal(.notJoined, "user \(joining.uid) is not in room \(from)") }
+        var joining = joining
+        // Who began to speak of the floor by RTCP goes on so.
+        if joining.signalling == .stock, let before = old.machine.participants[joining.uid] { joining.signalling = before.signalling }
         let join = PendingJoin(gid: to, joining: joining, media: place.terms.media, from: (from, place), door: door, token: token)
         let home = map.home(of: to)
         if let home, home != index { mailboxes[home].post(.arrive(join)) } else { lookUp(join) }
@@ -89,7 +97,13 @@ extension MediaWorker {
             place = RoomHost.Place(worker: worker, generation: 0, terms: MediaTerms(prepared(join.media), latch: newLatch()))
         }
         place.generation = participant.generation
-        if let old { room.counts[old.worker] -= 1 } else { count(uid, by: 1) }
+        if let old {
+            // The same handle once more: its transport of before goes.
+            room.counts[old.worker] -= 1
+            tell(.unhost(uid, generation: old.generation), of: room.gid, on: old.worker)
+        } else {
+            count(uid, by: 1)
+        }
         room.counts[place.worker] += 1
         room.places[uid] = place
         openBranch(of: room, on: place.worker)
@@ -141,6 +155,7 @@ extension MediaWorker {
         // The endpoint's door stays known where the new room is at home here too.
         let door = doors[endpoint]
         run(room.machine.leave(uid, at: moment(), random: &random), in: room)
+        reschedule(room)
         if rooms.values.contains(where: { $0 !== room && $0.machine.participants[uid]?.endpoint == endpoint }) { doors[endpoint] = door }
     }
 
