@@ -123,6 +123,56 @@ def test_changeroom_takes_the_transport_along(stack, bus, room, gid, speech):
         device.close()
 
 
+def pipelined(janus, handle, *bodies):
+    """Sends requests without waiting, and gives their answers."""
+    sent = [janus.send({"janus": "message", "handle_id": handle, "body": body}) for body in bodies]
+
+    def answer(transaction):
+        found = [a for a in janus.answers.get(transaction, []) if a["janus"] != "ack"]
+        return found[0]["plugindata"]["data"] if found else None
+    return [wait_for(lambda: answer(one), 5, f"answer to {body}") for one, body in zip(sent, bodies)]
+
+
+def test_what_comes_before_a_join_is_answered_waits_for_it(stack, bus, room, gid, janus):
+    second = room // 2 + 1
+    assert bus.signal(1, {"gid": second, "group_name": "Second", "dispatcher_id": 7})["signal_msg"]["res"]["code"] == 0
+    handle, join = janus.attach(), {"request": "join", "room": room, "id": 7}
+    answers = pipelined(janus, handle, join, {"request": "configure", "display": "Anna"}, join, {"request": "floor", "action": "request"},
+                        {**join, "request": "changeroom", "room": second}, {"request": "leave"}, join)
+    assert [a["audiobridge"] for a in answers] == ["joined", "event", "event", "floor", "roomchanged", "left", "joined"]
+    assert answers[1]["result"] == "ok" and answers[2]["error_code"] == 491 and answers[3]["state"] == "granted" and answers[5]["room"] == second
+    people = {one: janus.message(handle, {"request": "listparticipants", "room": one})["participants"] for one in (room, second)}
+    assert [p["id"] for p in people[room]] == [7] and people[second] == []
+
+
+def test_too_much_that_waits_is_refused(janus, room):
+    handle = janus.attach()
+    answers = pipelined(janus, handle, {"request": "join", "room": room, "id": 7}, *[{"request": "configure", "display": "A"}] * 200)
+    refused = [a for a in answers if "error_code" in a]
+    assert answers[0]["audiobridge"] == "joined" and all(a["error_code"] == 499 and "wait" in a["error"] for a in refused)
+    assert janus.message(handle, {"request": "leave"})["audiobridge"] == "left"
+
+
+def test_a_handle_without_media_may_join_again(stack, room):
+    device, other = Device(stack, room, 8), Device(stack, room, 9)
+    assert device.janus.ask({"janus": "hangup", "handle_id": device.handle})["janus"] == "success"
+    wait_for(lambda: any(e.get("leaving") == 8 for e in other.janus.of(other.handle)), 5, "leaving")
+    assert device.floor("request")["error_code"] == 487
+    assert device.janus.message(device.handle, {"request": "join", "room": room, "id": 8})["audiobridge"] == "joined"
+    for one in (device, other):
+        one.close()
+
+
+def test_a_radio_that_ends_its_stream_gives_the_floor_back(stack, room, speech):
+    radio, other = Device(stack, room, 8), Device(stack, room, 9)
+    radio.floor("request")
+    radio.talk(speech[:10])
+    radio.send(struct.pack("!BBHI", 0x80, 201, 1, radio.ssrc) + struct.pack("!BBHI", 0x81, 203, 1, radio.ssrc))
+    other.wait_floor("idle", 1)
+    for one in (radio, other):
+        one.close()
+
+
 def stun(username, password):
     """A binding request by RFC 8489, made here and not by the server's code."""
     transaction = os.urandom(12)
