@@ -147,6 +147,73 @@ private typealias B = FloorBench
         #expect(bench.request(B.alice).signals.first == .granted(B.alice, grant(.member)))
     }
 
+    @Test func somebodyMoreUrgentDoesNotWaitForTheGraceOfATalkThatWasTooLong() {
+        var bench = B()
+        _ = bench.request(B.alice)
+        _ = bench.talk(B.alice, milliseconds: 30_020)
+        #expect(
+            bench.request(B.manager).signals == [
+                .revoked(B.alice, .preempted), .ended(B.alice, .main), .granted(B.manager, grant(.manager)), .taken(B.manager, .main),
+            ])
+        var patient = B { $0.preemptGraceMs = 500 }
+        _ = patient.request(B.alice)
+        _ = patient.talk(B.alice, milliseconds: 30_020)
+        let actions = patient.request(B.manager)
+        #expect(actions.signals == [.revoked(B.alice, .preempted), .queued(B.manager, position: 1, priority: 0)])
+        #expect(actions.contains(.event(.queue, B.manager)))
+        #expect(patient.pass(600).signals.prefix(2) == [.ended(B.alice, .main), .granted(B.manager, grant(.manager))])
+    }
+
+    @Test func anEmergencyTakesBackWhatIsBeingTakenAway() {
+        var bench = B()
+        _ = bench.request(B.alice)
+        _ = bench.talk(B.alice, milliseconds: 30_020)
+        let actions = bench.act(.emergency(B.alice)).signals
+        guard case .granted(B.alice, let grant)? = actions.first(where: { if case .granted = $0 { true } else { false } }) else {
+            Issue.record("not granted: \(actions)")
+            return
+        }
+        #expect(!grant.isNew && grant.durationMs > 80_000 && grant.claim.tier == .emergency)
+        #expect(bench.talk(B.alice, milliseconds: 10_000).signals.isEmpty && bench.floor.holder == B.alice)
+    }
+
+    @Test func whoMustWaitDoesSoToWhenTheyComeAnew() {
+        var bench = B { $0.t3Ms = 0 }
+        _ = bench.request(B.alice)
+        _ = bench.talk(B.alice, milliseconds: 30_020)
+        _ = bench.act(.leave(B.alice))
+        _ = bench.act(.join(B.alice, FloorMember(role: .member)))
+        guard case .denied(B.alice, .retryAfter, _)? = bench.request(B.alice).first else {
+            Issue.record("not denied")
+            return
+        }
+        _ = bench.pass(5_000)
+        #expect(bench.request(B.alice).signals.first == .granted(B.alice, grant(.member)))
+    }
+
+    @Test func emergenciesAreBoundedAndTheDispatcherEndsThem() {
+        var bench = B {
+            $0.emergenciesMax = 2
+            $0.dispatcher = B.carol
+        }
+        _ = bench.act(.emergency(B.alice))
+        _ = bench.act(.emergency(B.bob))
+        #expect(bench.act(.emergency(B.owner)) == [.denied(B.owner, .noResources, retryAfterMs: nil)])
+        #expect(bench.act(.cancelEmergency(B.alice, by: B.bob)) == [.denied(B.bob, .other, retryAfterMs: nil)])
+        #expect(bench.act(.cancelEmergency(B.alice, by: B.carol)).contains(.event(.cancelled, B.alice)))
+        #expect(bench.floor.emergencies == [B.bob])
+    }
+
+    @Test func voiceAsksOnceASecondAndEnds() {
+        var gate = VoiceGate()
+        let asked = (0..<100).filter { gate.voice(at: MonotonicNs($0) * 20_000_000) }
+        #expect(asked == [2, 52])
+        #expect(!gate.hasEnded(at: 99 * 20_000_000 + 3_000_000_000, after: 4_000_000_000))
+        #expect(gate.hasEnded(at: 99 * 20_000_000 + 4_000_000_001, after: 4_000_000_000))
+        gate.reset()
+        #expect(!gate.hasEnded(at: .max / 2, after: 4_000_000_000))
+    }
+
     @Test func aGrantFromTheQueueIsRepeatedThenGivenOn() {
         var bench = B { $0.t1Ms = 60_000 }
         _ = bench.request(B.alice)

@@ -179,4 +179,39 @@ private func news(_ effects: [RoomEffect]) -> [RoomNews] { effects.compactMap { 
         let answer = bench.floor(.request(user(2), tier: .normal, priority: 0, queue: nil))
         #expect(answer.contains(.tell(user(2), .denied(.receiveOnly, retryAfterMs: nil))))
     }
+
+    @Test func whoWasMutedIsStillMutedWhenTheyComeBack() throws {
+        var bench = try RoomBench()
+        _ = try bench.join(1)
+        _ = try bench.room.mute(true, user(1), at: bench.at, random: &bench.random)
+        _ = bench.room.leave(user(1), at: bench.at, random: &bench.random)
+        _ = try bench.join(1, endpoint: 9)
+        #expect(bench.room.participants[user(1)]?.barred == true)
+        #expect(
+            bench.floor(.request(user(1), tier: .normal, priority: 0, queue: nil)) == [
+                .tell(user(1), .denied(.receiveOnly, retryAfterMs: nil))
+            ])
+        _ = try bench.room.mute(false, user(1), at: bench.at, random: &bench.random)
+        _ = bench.room.leave(user(1), at: bench.at, random: &bench.random)
+        _ = try bench.join(1)
+        #expect(bench.room.participants[user(1)]?.barred == false)
+    }
+
+    @Test func whoIsAwayTooLongIsToldSoThatTheyMayJoinAgain() throws {
+        var bench = try RoomBench()
+        _ = try bench.join(1)
+        bench.room.vanish(user(1), at: bench.at)
+        let gone = bench.pass(ms: 31_000).contains { if case .removed(_, told: .left) = $0 { true } else { false } }
+        #expect(gone && bench.room.participants.isEmpty)
+    }
+
+    @Test func guestsWithoutNumberAreForgotten() throws {
+        var bench = try RoomBench { $0.participantsMax = 2 }
+        _ = try bench.join(1, role: .manager)
+        for uid in 2..<50 as Range<Int64> {
+            _ = try bench.join(uid, role: .owner)
+            _ = bench.room.leave(user(uid), at: bench.at, random: &bench.random)
+        }
+        #expect(bench.room.lastRole(of: user(1)) == .manager && bench.room.lastRole(of: user(2)) == .member)
+    }
 }

@@ -49,8 +49,13 @@ extension FloorStateMachine {
     private mutating func repeatGrant(_ stream: FloorStream, _ claim: Claim, _ now: MonotonicNs, _ actions: inout [FloorAction]) {
         guard var holder = stream == .main ? main : override else { return }
         if let revoking = holder.revoking {
-            actions.append(.revoked(holder.uid, revoking.cause))
-            return
+            // An emergency takes back what is being taken away, unless it is for one that weighs as much.
+            let isFirst = stream == .override || queue.first.map { claim > $0.claim } ?? true
+            guard claim.tier == .emergency, holder.claim.tier < .emergency, isFirst else {
+                actions.append(.revoked(holder.uid, revoking.cause))
+                return
+            }
+            holder.revoking = nil
         }
         if claim.tier > holder.claim.tier {
             holder.claim.tier = claim.tier
@@ -111,17 +116,20 @@ extension FloorStateMachine {
 
     private mutating func preempt(_ now: MonotonicNs, _ actions: inout [FloorAction]) {
         guard let holder = main else { return }
-        if holder.revoking != nil {
+        if holder.revoking?.cause == .preempted {
             tellPositions(&actions)
+            actions.append(.event(.queue, queue.first?.uid))
             return
         }
+        // Also who has talked too long and may finish: somebody more urgent does not wait for that.
         actions.append(.revoked(holder.uid, .preempted))
         actions.append(.event(.revoked, holder.uid))
         guard settings.preemptGraceMs > 0 else {
             end(.main, now, &actions)
             return
         }
-        let (takenAwayAt, repeatAt) = (now + ns(settings.preemptGraceMs), now + ns(settings.t8Ms))
+        let takenAwayAt = min(now + ns(settings.preemptGraceMs), holder.revoking?.takenAwayAt ?? .max)
+        let repeatAt = now + ns(settings.t8Ms)
         main?.revoking = Revoking(cause: .preempted, takenAwayAt: takenAwayAt, repeatAt: repeatAt)
         tellPositions(&actions)
         actions.append(.event(.queue, queue.first?.uid))

@@ -37,6 +37,10 @@ public struct FloorSettings: Sendable, Equatable {
     public var priorityCap: UInt8 = 255
     /// Voice counts as a request.
     public var implicitRequest = false
+    /// Who made the room: ends emergencies, whatever their role.
+    public var dispatcher: UserID?
+    /// How many emergencies may be on at a time: they are kept with the room.
+    public var emergenciesMax = 64
     /// Only this user talks (broadcast call).
     public var broadcaster: UserID?
     /// An owner talks over the holder on a second stream.
@@ -50,7 +54,7 @@ public struct FloorSettings: Sendable, Equatable {
     public init() {}
 
     /// These, with what a room sets for itself.
-    /// - Parameter dispatcher: who created the room; the only talker where the room is a broadcast.
+    /// - Parameter dispatcher: who created the room; ends its emergencies, and is the only talker where it is a broadcast.
     public func applying(_ options: GroupOptions, dispatcher: UserID?) -> FloorSettings {
         var settings = self
         settings.t1Ms = options.t1Ms ?? t1Ms
@@ -66,6 +70,7 @@ public struct FloorSettings: Sendable, Equatable {
         settings.implicitRequest = options.implicitRequest ?? implicitRequest
         settings.dualFloor = options.dualFloor ?? dualFloor
         settings.denyAlone = options.denyAlone ?? denyAlone
+        settings.dispatcher = dispatcher
         settings.broadcaster = (options.broadcast ?? false) ? dispatcher : nil
         return settings
     }

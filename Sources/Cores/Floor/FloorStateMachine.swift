@@ -18,6 +18,8 @@ import Talk
 /// | taken | release, leave or bar of the holder, T1 | next in the queue, else Idle | taken or idle |
 /// | taken | T2 | Revoke 2, retry-after starts | revoking |
 /// | revoking | request by the holder | Revoke again | revoking |
+/// | revoking | request, higher | first in the queue; Revoke 4 where it was another cause | revoking (taken where the grace is 0) |
+/// | revoking | emergency of the holder, above who waits | Granted with the time left | taken |
 /// | revoking | T8 | Revoke again | revoking |
 /// | revoking | release or leave of the holder, T1, T3 | next in the queue, else Idle | taken or idle |
 /// | granted from the queue, silent | T20, thrice | Granted again | taken |
@@ -69,6 +71,8 @@ public struct FloorStateMachine: Sendable {
     /// Whose emergencies are on; they outlive their users' joins.
     public internal(set) var emergencies: Set<UserID>
     var members: [UserID: Member] = [:]
+    /// Until when those must wait who have left.
+    var retries: [UserID: MonotonicNs] = [:]
     var main: Holder?
     var override: Holder?
     var queue: [Waiting] = []
@@ -101,12 +105,19 @@ public struct FloorStateMachine: Sendable {
     public mutating func handle(_ input: FloorInput, now: MonotonicNs, into actions: inout [FloorAction]) {
         switch input {
         case .join(let uid, let properties):
-            if members[uid] == nil { members[uid] = Member(properties: properties) } else { members[uid]?.properties = properties }
+            if members[uid] == nil {
+                members[uid] = Member(properties: properties)
+                members[uid]?.retryAt = retries.removeValue(forKey: uid) ?? .min
+            } else {
+                members[uid]?.properties = properties
+            }
             actions.append(.state(uid))
         case .leave(let uid):
             leaveQueue(uid, &actions)
             if let stream = stream(of: uid) { end(stream, now, &actions) }
-            members[uid] = nil
+            // Who must wait does so too where they come anew.
+            retries = retries.filter { $0.value > now }
+            if let retryAt = members.removeValue(forKey: uid)?.retryAt, retryAt > now { retries[uid] = retryAt }
         case .role(let uid, let role):
             members[uid]?.properties.role = role
             if let index = queue.firstIndex(where: { $0.uid == uid }) {

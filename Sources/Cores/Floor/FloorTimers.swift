@@ -82,6 +82,10 @@ extension FloorStateMachine {
             actions.append(.denied(uid, .other, retryAfterMs: nil))
             return
         }
+        guard emergencies.contains(uid) || emergencies.count < settings.emergenciesMax else {
+            actions.append(.denied(uid, .noResources, retryAfterMs: nil))
+            return
+        }
         if emergencies.insert(uid).inserted {
             actions.append(.event(.emergency, uid))
             actions.append(.emergenciesChanged)
@@ -92,7 +96,7 @@ extension FloorStateMachine {
     mutating func cancelEmergency(_ target: UserID?, by canceller: UserID?, _ now: MonotonicNs, _ actions: inout [FloorAction]) {
         if let canceller {
             let role = members[canceller]?.properties.role ?? .member
-            guard target == canceller || role >= .manager else {
+            guard target == canceller || role >= .manager || canceller == settings.dispatcher else {
                 actions.append(.denied(canceller, .other, retryAfterMs: nil))
                 return
             }

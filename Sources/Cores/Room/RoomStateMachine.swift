@@ -61,6 +61,8 @@ public struct RoomStateMachine: Sendable {
     public var passes: Set<String>?
     /// Everybody muted by an administrator, and whoever comes.
     public private(set) var mutedRoom = false
+    /// Muted one by one, for as long as nobody unmutes them: who leaves and comes back is no freer.
+    private var muted: Set<UserID> = []
     private let rules: RoomRules
     private var lastRoles: [UserID: Role] = [:]
     private var talks: [FloorStream: TalkID] = [:]
@@ -79,6 +81,12 @@ public struct RoomStateMachine: Sendable {
 
     /// The role that was known of somebody last, for a join while Redis is away.
     public func lastRole(of uid: UserID) -> Role { lastRoles[uid] ?? .member }
+
+    private mutating func remember(_ role: Role, of uid: UserID) {
+        // Guests with numbers of the moment come and go for ever: those who are not here are forgotten when they are many.
+        if lastRoles.count >= 2 * rules.participantsMax { lastRoles = lastRoles.filter { participants[$0.key] != nil } }
+        lastRoles[uid] = role
+    }
 
     /// The talk of a stream that is granted.
     public func talk(on stream: FloorStream) -> TalkID? { talks[stream] }
@@ -113,11 +121,12 @@ public struct RoomStateMachine: Sendable {
         let participant = Participant(
             uid: joining.uid, display: joining.display, endpoint: joining.endpoint, joinedMs: old?.joinedMs ?? moment.wallMs,
             generation: generations, role: role, signalling: joining.signalling, events: joining.events, dual: joining.dual,
-            muted: identity.mode == .open ? joining.muted : nil, listenOnly: joining.listenOnly, barred: old?.barred ?? mutedRoom)
+            muted: identity.mode == .open ? joining.muted : nil, listenOnly: joining.listenOnly,
+            barred: old?.barred ?? (muted.contains(joining.uid) || mutedRoom))
         if let old, old.endpoint != joining.endpoint { effects.append(.removed(old, told: .kicked(old.uid))) }
         participants[joining.uid] = participant
         vanished[joining.uid] = nil
-        lastRoles[joining.uid] = role
+        remember(role, of: joining.uid)
         if snapshotAt == nil { snapshotAt = moment.monotonic + MonotonicNs(rules.snapshotMs) * 1_000_000 }
         publish(.joined, participant, &effects)
         effects.append(.tellFollowers(except: joining.uid, .joined(participant, talking: floor.stream(of: joining.uid) != nil)))
@@ -188,7 +197,7 @@ public struct RoomStateMachine: Sendable {
         guard participants[uid] != nil else { throw notJoined(uid) }
         var effects: [RoomEffect] = []
         participants[uid]?.role = role
-        lastRoles[uid] = role
+        remember(role, of: uid)
         run(.role(uid, role), moment, &random, &effects)
         publish(.role, participants[uid], &effects)
         return effects
@@ -217,7 +226,12 @@ public struct RoomStateMachine: Sendable {
     {
         if let uid, participants[uid] == nil { throw notJoined(uid) }
         var effects: [RoomEffect] = []
-        if uid == nil { mutedRoom = muted }
+        if let uid {
+            if muted { self.muted.insert(uid) } else { self.muted.remove(uid) }
+        } else {
+            mutedRoom = muted
+            if !muted { self.muted = [] }
+        }
         for one in uid.map({ [$0] }) ?? participants.keys.sorted() {
             participants[one]?.barred = muted
             run(muted ? .bar(one) : .unbar(one), moment, &random, &effects)

@@ -187,7 +187,7 @@ extension JanusDoor {
         wanted.floor = join.floor || old.speaksFloor
         var (seat, joining) = try seating(wanted, handle)
         (seat.usesRTCP, seat.isPeer, seat.answers) = (old.usesRTCP, old.isPeer, old.answers)
-        if old.usesRTCP, !seat.speaksFloor { joining.signalling = .rtcp }
+        if old.usesRTCP { joining.signalling = .rtcp }
         send(.changeRoom(from: old.room, to: join.room, joining), handle, transaction, .changeRoom(seat))
     }
 
@@ -200,7 +200,8 @@ extension JanusDoor {
         joining.queues = join.queue
         joining.listenOnly = join.listenOnly
         joining.dual = join.dual
-        joining.signalling = join.floor ? .json : usesRTCP ? .rtcp : .stock
+        // Its `floor` events come by the door in any case.
+        joining.signalling = usesRTCP ? .rtcp : join.floor ? .json : .stock
         joining.events = join.events.flatMap(EventInterest.init(rawValue:))
         joining.token = join.token
         joining.pin = join.pin
@@ -234,7 +235,9 @@ extension JanusDoor {
         let endpoint = EndpointID(handle)
         if !seat.speaksFloor {
             state.withLock { $0.seats[handle]?.speaksFloor = true }
-            plane.post(.door(.configure(seat.room, seat.uid, endpoint, display: nil, signalling: .json, offer: nil), token: 0, self))
+            if !seat.usesRTCP {
+                plane.post(.door(.configure(seat.room, seat.uid, endpoint, display: nil, signalling: .json, offer: nil), token: 0, self))
+            }
         }
         state.withLock { $0.seats[handle]?.asking = transaction }
         let input: FloorInput

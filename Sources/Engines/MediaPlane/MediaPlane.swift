@@ -75,7 +75,7 @@ public final class MediaPlane: Sendable {
         let links = BranchRings(workers: outlets.count)
         self.addresses = addresses
         self.mail = mail
-        let (known, own) = (addresses, OwnAddresses(addresses))
+        let (known, own) = (addresses, OwnAddresses(addresses, bound: settings.listen))
         threads = outlets.enumerated().map { index, outlet in
             let parts = WorkerParts(
                 index: index, outlet: outlet, identity: identity, settings: settings, addresses: known, own: own, mail: mail,

@@ -48,6 +48,8 @@ enum BranchReport: Sendable {
     case floor(FloorInput)
     /// It spoke of the floor by RTCP for the first time.
     case signalsByRTCP
+    /// Voice that asked for the floor has ended.
+    case silence
     /// Its WebRTC peer has keys: media flows.
     case mediaUp
     /// Its WebRTC peer is gone, and why.

@@ -76,6 +76,7 @@ extension MediaWorker {
         for gid in active {
             guard let branch = branches[gid] else { continue }
             branch.activeSeconds += 1
+            if branch.implicitRequest { lookForSilence(in: branch, moment.monotonic) }
             for transport in branch.transports.values {
                 guard !branch.isTalking(transport.uid) else {
                     if branch.activeSeconds % 5 == 0 { reportTalker(transport) }
@@ -89,6 +90,16 @@ extension MediaWorker {
                     output.publish(quality(of: transport, isTalker: false))
                 }
             }
+        }
+    }
+
+    /// Voice that asked for the floor and is over does not wait any longer.
+    private func lookForSilence(in branch: Branch, _ now: MonotonicNs) {
+        for transport in branch.transports.values where transport.hasSent && !branch.isTalking(transport.uid) {
+            guard transport.uplink.gate.hasEnded(at: now, after: Int64(settings.rules.floor.t1Ms) * 1_000_000) else { continue }
+            transport.uplink.gate.reset()
+            transport.uplink.kept = []
+            report(.silence, about: transport)
         }
     }
 

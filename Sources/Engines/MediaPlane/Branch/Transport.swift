@@ -93,6 +93,8 @@ final class Transport {
         return made
     }
     private var sending: Uplink?
+    /// Whether anything came from it that is kept count of.
+    var hasSent: Bool { sending != nil }
     /// How its packets came so far.
     var reception: ReceptionStatistics { sending?.reception ?? ReceptionStatistics() }
     var remote = RemoteReception()

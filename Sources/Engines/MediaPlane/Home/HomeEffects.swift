@@ -119,6 +119,8 @@ extension MediaWorker {
         case .stray:
             guard case .dropAndRevoke = room.machine.media(from: uid, now: Clocks.monotonicNs()) else { return }
             run([.tell(uid, .revoked(.noPermission))], in: room)
+        case .silence:
+            if room.machine.floor.waiting.contains(uid) { run(room.machine.handle(.release(uid), at: moment(), random: &random), in: room) }
         case .voice:
             run(room.machine.handle(.request(uid, tier: .normal, priority: 0, queue: nil), at: moment(), random: &random), in: room)
         }

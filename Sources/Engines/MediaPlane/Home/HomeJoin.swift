@@ -28,7 +28,7 @@ extension MediaWorker {
         guard let place = old.places[joining.uid] else { throw Refusal(.notJoined, "user \(joining.uid) is not in room \(from)") }
         var joining = joining
         // Who began to speak of the floor by RTCP goes on so.
-        if joining.signalling == .stock, let before = old.machine.participants[joining.uid] { joining.signalling = before.signalling }
+        if old.machine.participants[joining.uid]?.signalling == .rtcp { joining.signalling = .rtcp }
         let join = PendingJoin(gid: to, joining: joining, media: place.terms.media, from: (from, place), door: door, token: token)
         let home = map.home(of: to)
         if let home, home != index { mailboxes[home].post(.arrive(join)) } else { lookUp(join) }

@@ -3,19 +3,24 @@ import Glibc
 /// Where this node's media workers are reached themselves: media is never sent there.
 struct OwnAddresses: Sendable {
     private let ports: Set<UInt16>
-    /// This machine's, and what devices are told; each with port 0.
+    /// Where they are bound, and what devices are told; each with port 0.
     private let hosts: Set<SocketAddress>
+    /// Bound to any address of this machine.
+    private let isEverywhere: Bool
     private static let loopback = SocketAddress.Network("127.0.0.0/8")
 
-    /// - Parameter announced: where devices are told to send, by worker.
-    init(_ announced: [SocketAddress]) {
+    /// - Parameters:
+    ///   - announced: where devices are told to send, by worker.
+    ///   - bound: where the sockets are bound, of any port.
+    init(_ announced: [SocketAddress], bound: SocketAddress) {
         ports = Set(announced.map(\.port))
-        hosts = Set((announced + Self.ofThisMachine()).map { $0.withNumber(0) })
+        isEverywhere = bound.isUnspecified
+        hosts = Set((announced + (isEverywhere ? Self.ofThisMachine() : [bound])).map { $0.withNumber(0) })
     }
 
     func contains(_ address: SocketAddress) -> Bool {
         ports.contains(address.port)
-            && (hosts.contains(address.withNumber(0)) || Self.loopback.map { address.isIn($0) } ?? false)
+            && (hosts.contains(address.withNumber(0)) || isEverywhere && Self.loopback.map { address.isIn($0) } ?? false)
     }
 
     /// The addresses of its interfaces (getifaddrs(3)).

@@ -107,12 +107,15 @@ public struct SocketAddress: PeerAddress, CustomStringConvertible {
     /// As people write it.
     public var description: String { (isIPv4 ? "\(ip):\(port)" : "[\(ip)]:\(port)") + (isTCP ? "/tcp" : "") }
 
+    /// Whether it is 0.0.0.0 or ::, which stand for all of this machine's.
+    var isUnspecified: Bool { high == 0 && (low == 0 || low == SocketAddress.mapped) }
+
     /// Whether media may never be sent there: unspecified, multicast or broadcast.
     var isUnusable: Bool {
-        guard port != 0 else { return true }
-        guard isIPv4 else { return (high == 0 && low == 0) || high >> 56 == 0xFF }
+        guard port != 0, !isUnspecified else { return true }
+        guard isIPv4 else { return high >> 56 == 0xFF }
         let four = UInt32(truncatingIfNeeded: low)
-        return four == 0 || four >> 28 == 14 || four == 0xFFFF_FFFF
+        return four >> 28 == 14 || four == 0xFFFF_FFFF
     }
 
     /// Whether it lies in a network.
