@@ -7,7 +7,7 @@ import Testing
     // The table beside the machine, row by row.
     static let rows: [(GroupStatus, GroupStateMachine.Input, GroupStatus, [GroupStateMachine.Action])] = [
         (.pending, .created(.ok), .active, [.announce]),
-        (.pending, .created(.roomExists), .rollingBack, [.sendDestroy]),
+        (.pending, .created(.unknown), .rollingBack, [.sendDestroy]), (.pending, .created(.roomExists), .pending, [.remove]),
         (.pending, .created(nil), .rollingBack, [.sendDestroy]),
         (.pending, .restart, .rollingBack, [.sendDestroy]),
         (.pending, .delete, .pending, []),

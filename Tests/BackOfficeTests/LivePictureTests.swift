@@ -1,3 +1,5 @@
+import Database
+import Foundation
 import Messages
 import Talk
 import Testing
@@ -87,5 +89,28 @@ import Testing
         _ = picture.apply(event(1, .joined, anna))
         _ = picture.apply(event(2, .taken, anna, holder: anna))
         #expect(LivePicture(stored: picture.stored(gid)) == picture)
+    }
+
+    /// Another Kafka counts its epochs anew: pictures of the one before would stand above all that comes.
+    @Test func picturesOfAnotherKafkaAreForgotten() async throws {
+        let database = try await Database(path: NSTemporaryDirectory() + "live-test-\(UUID().uuidString).sqlite")
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        try await Migrations(directory: root.path + "/schemas/sql/bo").apply(to: database)
+        let (gid, joined) = (gid, event(1, .joined, anna))
+        func start(_ cluster: String) async throws -> LivePicture {
+            try await database.transaction { connection in
+                try LiveTable.belong(to: cluster, connection)
+                return try LiveTable.find(gid, connection)
+            }
+        }
+        #expect(try await start("first") == LivePicture())
+        try await database.transaction { connection in
+            var picture = LivePicture()
+            _ = picture.apply(joined)
+            try LiveTable.write(picture, gid, connection)
+        }
+        #expect(try await start("first").participants.map(\.uid) == [anna])
+        #expect(try await start("second") == LivePicture())
+        await database.close()
     }
 }

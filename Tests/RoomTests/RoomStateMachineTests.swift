@@ -214,4 +214,16 @@ private func news(_ effects: [RoomEffect]) -> [RoomNews] { effects.compactMap { 
         }
         #expect(bench.room.lastRole(of: user(1)) == .manager && bench.room.lastRole(of: user(2)) == .member)
     }
+
+    @Test func aRoomThatFollowsAnotherGoesOnWithItsNumbers() throws {
+        var bench = try RoomBench()
+        _ = try bench.join(1)
+        let last = news(bench.room.destroy(at: bench.at, random: &bench.random)).last?.seq
+        #expect(last == bench.room.seq)
+        var next = RoomStateMachine(bench.room.identity, rules: RoomRules(), after: bench.room.seq)
+        let joining = Joining(uid: user(2), display: "u2", endpoint: EndpointID(2))
+        let told = news(try next.join(joining, role: .member, at: bench.at, random: &bench.random))
+        #expect(told.map(\.state) == [.snapshot, .joined] && told.map(\.seq) == [bench.room.seq + 1, bench.room.seq + 2])
+        #expect(told.first?.participants.map { $0.map(\.uid) } == [user(2)])
+    }
 }

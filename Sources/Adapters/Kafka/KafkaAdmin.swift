@@ -78,6 +78,18 @@ public final class KafkaAdmin: Sendable {
         }
     }
 
+    /// The cluster's own name, which it has from its first start.
+    /// - Throws: `KafkaError`, retriable, where no broker tells it in time.
+    public func clusterID(within timeout: Duration = .seconds(10)) async throws -> String {
+        try await NamedThread.run("kafka-cluster") { [handle] in
+            guard let id = rd_kafka_clusterid(handle.client, timeout.milliseconds) else {
+                throw KafkaError(RD_KAFKA_RESP_ERR__TIMED_OUT, "the brokers do not tell which cluster they are")
+            }
+            defer { rd_kafka_mem_free(handle.client, id) }
+            return String(cString: id)
+        }
+    }
+
     /// A topic's `cleanup.policy`; nil where the brokers don't tell it.
     public func cleanupPolicy(of topic: String, within timeout: Duration = .seconds(10)) async throws -> String? {
         try await NamedThread.run("kafka-policy") { [handle] in

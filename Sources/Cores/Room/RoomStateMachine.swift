@@ -66,15 +66,19 @@ public struct RoomStateMachine: Sendable {
     private let rules: RoomRules
     private var lastRoles: [UserID: Role] = [:]
     private var talks: [FloorStream: TalkID] = [:]
-    private var seq: Int64 = 0
+    /// The number of the last event that was told to consoles; rises over all rooms of this number in one epoch.
+    public private(set) var seq: Int64
     private var floorSequence: UInt16 = 0
     private var generations: UInt64 = 0
     private var snapshotAt: MonotonicNs?
+    /// There was a room of this number before, and nothing has been told of this one yet.
+    private var followsAnother: Bool
 
     /// A room that nobody is in.
-    public init(_ identity: RoomIdentity, rules: RoomRules, emergencies: Set<UserID> = []) {
-        self.identity = identity
-        self.rules = rules
+    /// - Parameter seq: the number of the last event of an earlier room of this number, in the same epoch.
+    public init(_ identity: RoomIdentity, rules: RoomRules, emergencies: Set<UserID> = [], after seq: Int64 = 0) {
+        (self.identity, self.rules, self.seq) = (identity, rules, seq)
+        followsAnother = seq > 0
         let settings = rules.floor.applying(identity.options, dispatcher: UserID(identity.dispatcher))
         floor = FloorStateMachine(settings: settings, emergencies: emergencies)
     }
@@ -375,6 +379,11 @@ public struct RoomStateMachine: Sendable {
     }
 
     private mutating func publish(_ state: RoomNews.State, _ participant: Participant?, uid: UserID? = nil, _ effects: inout [RoomEffect]) {
+        if followsAnother {
+            // Consoles may have forgotten the other one: they begin with what is here.
+            followsAnother = false
+            if state != .snapshot { publish(.snapshot, nil, &effects) }
+        }
         seq += 1
         effects.append(
             .publish(

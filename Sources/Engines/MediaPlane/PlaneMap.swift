@@ -18,6 +18,8 @@ public final class PlaneMap: Sendable {
         var holders: [SocketAddress: Holder] = [:]
         /// How many rooms somebody is in.
         var presence: [UserID: Int] = [:]
+        /// How far the events of rooms that were closed are numbered.
+        var sequences: [GroupID: (epoch: Int64, last: Int64)] = [:]
         /// Stays without a socket, whose address may go to somebody else.
         var vanished: Set<Stay> = []
     }
@@ -61,6 +63,25 @@ public final class PlaneMap: Sendable {
             if let home = state.homes.removeValue(forKey: gid) { state.rooms[home] -= 1 }
         }
     }
+
+    /// Remembers how far a room's events are numbered, for another room of that number in the same epoch.
+    func keepSequence(_ last: Int64, of gid: GroupID, epoch: Int64) {
+        state.withLock { state in
+            guard last > 0 else { return }
+            if state.sequences.count >= PlaneMap.sequencesMax, let any = state.sequences.keys.first { state.sequences[any] = nil }
+            state.sequences[gid] = (epoch, last)
+        }
+    }
+
+    /// Where the events of a new room go on; 0: nothing was told of one in this epoch.
+    func takeSequence(of gid: GroupID, epoch: Int64) -> Int64 {
+        state.withLock { state in
+            guard let kept = state.sequences.removeValue(forKey: gid), kept.epoch == epoch else { return 0 }
+            return kept.last
+        }
+    }
+
+    private static let sequencesMax = 100_000
 
     /// How many rooms this node has.
     var roomCount: Int { state.withLock { $0.homes.count } }

@@ -30,6 +30,10 @@ public struct KafkaSections: Sendable {
         if let problem = names.problem { section.reject("rooms", problem) }
     }
 
+    /// Which Kafka this is: positions and epochs of another one mean nothing here.
+    /// - Throws: `KafkaError` where no broker tells.
+    public func clusterID() async throws -> String { try await KafkaAdmin(settings).clusterID() }
+
     /// Makes the topics that are missing, and checks those that must be as they are (MESSAGES.md §1).
     /// - Returns: the number of partitions of the request topic.
     /// - Throws: `StartError` with the command that mends what is wrong; `KafkaError` where the brokers do not answer.
@@ -47,7 +51,7 @@ public struct KafkaSections: Sendable {
         }
         let present = try await admin.topics()
         guard let requests = present[topics.signalRequests], let rooms = present[topics.rooms] else {
-            throw StartError(description: "the topics are not there yet, though they were made: try again")
+            throw StartError(description: "the topics are not there yet, though they were made: try again", mayPass: true)
         }
         if rooms != requests {
             throw StartError(

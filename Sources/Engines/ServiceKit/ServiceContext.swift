@@ -58,7 +58,8 @@ public final class ServiceContext: Sendable {
     /// - Parameters:
     ///   - server: its name and address, for people.
     ///   - attempt: throws while the server is not there.
-    /// - Throws: `StartError` when the time is over, `CancellationError` when the service is stopped meanwhile.
+    /// - Throws: `StartError` when the time is over, or at once where the attempt says by one that waiting does not help; `CancellationError`
+    ///   when the service is stopped meanwhile.
     public func wait<Value: Sendable>(for server: String, _ attempt: @Sendable () async throws -> Value) async throws -> Value {
         let clock = ContinuousClock()
         let start = clock.now
@@ -69,6 +70,8 @@ public final class ServiceContext: Sendable {
             do {
                 return try await attempt()
             } catch let error as CancellationError {
+                throw error
+            } catch let error as StartError where !error.mayPass {
                 throw error
             } catch {
                 cause = "\(error)"
@@ -104,6 +107,9 @@ public struct StartError: Error, Sendable, CustomStringConvertible {
     /// What is missing or wrong, and for how long it was waited for.
     public let description: String
 
+    /// Whether it may be over by itself, so that it is worth trying again.
+    public let mayPass: Bool
+
     /// An error that says this.
-    public init(description: String) { self.description = description }
+    public init(description: String, mayPass: Bool = false) { (self.description, self.mayPass) = (description, mayPass) }
 }

@@ -64,6 +64,8 @@ struct BackOfficeParts {
             try await redis.command(["PING"], deadline: .seconds(2))
         }
         _ = try await context.wait(for: "Kafka at \(kafka.settings.bootstrap) (kafka.bootstrap)") { try await kafka.ensureTopics() }
+        let cluster = try await context.wait(for: "Kafka at \(kafka.settings.bootstrap)") { try await kafka.clusterID() }
+        try await database.transaction { connection in try LiveTable.belong(to: cluster, connection) }
         readiness.clear("kafka")
         try await context.wait(for: "Kafka at \(kafka.settings.bootstrap)") { try await producer.prepare(kafka.topics.signalRequests) }
         try await startResponses(signals)
@@ -141,7 +143,13 @@ struct BackOfficeParts {
                 pause = min(pause * 2, .seconds(30))
             }
         }
-        context.onStop("groups") { task.cancel() }
+        let mending = Task {
+            while (try? await Task.sleep(for: .seconds(1))) != nil { await groups.writeMissedKeys() }
+        }
+        context.onStop("groups") {
+            task.cancel()
+            mending.cancel()
+        }
     }
 
     /// Saves the dispatchers' cursors every second and forgets old events every hour.

@@ -23,6 +23,8 @@ final class GroupService: Sendable {
     let log: Logger
     private let lock = KeyedLock<GroupID>()
     private let outboxPlace = Mutex<Outbox?>(nil)
+    /// Groups whose keys Redis missed, with those of before who are no members any more.
+    private let unwritten = Mutex<[GroupID: Set<UserID>]>([:])
 
     init(store: EventStore, keys: RedisKeys, signals: SignalClient, timeout: Duration, log: Logger) {
         (self.store, self.keys, self.signals, self.timeout, self.log) = (store, keys, signals, timeout, log)
@@ -75,6 +77,8 @@ final class GroupService: Sendable {
     }
 
     private func rollBack(_ group: Group, _ code: ResultCode?) async throws {
+        // Nothing is to be destroyed, so nobody will answer that the keys may go.
+        if code == .roomExists { try? await keys.remove(group) }
         try await store.transaction { connection, _ in try Self.step(group, .created(code), connection, nil) }
         await wakeOutbox()
     }
@@ -155,7 +159,7 @@ final class GroupService: Sendable {
                 try GroupTable.update(changed, connection)
                 try pending.add(changed)
             }
-            try? await self.keys.write(changed)
+            await self.keepKeys(of: changed)
             return changed
         }
     }
@@ -221,11 +225,7 @@ final class GroupService: Sendable {
             try GroupTable.replaceMembers(group, connection)
             try pending.add(group)
         }
-        do {
-            try await keys.write(group)
-        } catch {
-            log.warning("Redis keys not written", ["gid": .int(group.gid.value), "error": .describing(error)])
-        }
+        await keepKeys(of: group)
     }
 
     private func undo(_ old: Group, from new: Group, _ bodies: [SignalRequest.Body]) async throws {
@@ -234,7 +234,7 @@ final class GroupService: Sendable {
             for body in bodies { try Outbox.add(SignalRequest(gid: old.gid, dispatcher: old.dispatcher, body: body), connection) }
             try pending.add(old)
         }
-        try? await keys.write(old, former: Set(new.members.keys))
+        await keepKeys(of: old, former: Set(new.members.keys))
         await wakeOutbox()
     }
 
@@ -243,6 +243,31 @@ final class GroupService: Sendable {
             for body in bodies { try Outbox.add(SignalRequest(gid: group.gid, dispatcher: group.dispatcher, body: body), connection) }
         }
         await wakeOutbox()
+    }
+
+    /// Writes the keys of what is decided already; while Redis is away that waits until it is back.
+    private func keepKeys(of group: Group, former: Set<UserID> = []) async {
+        do {
+            try await keys.write(group, former: former)
+        } catch {
+            log.warning("Redis keys not written, they are when it is back", ["gid": .int(group.gid.value), "error": .describing(error)])
+            unwritten.withLock { $0[group.gid, default: []].formUnion(former) }
+        }
+    }
+
+    /// Writes the keys that could not be written, as the groups are now.
+    func writeMissedKeys() async {
+        for (gid, former) in unwritten.withLock({ $0 }) {
+            try? await lock.with(gid) {
+                guard let group = try? await self.active(gid) else {
+                    // Gone meanwhile, and its keys with it.
+                    self.unwritten.withLock { $0[gid] = nil }
+                    return
+                }
+                guard (try? await self.keys.write(group, former: former)) != nil else { return }
+                self.unwritten.withLock { $0[gid] = nil }
+            }
+        }
     }
 
     private func writeKeys(_ group: Group, former: Set<UserID>) async throws {

@@ -17,7 +17,8 @@ enum GroupStatus: String, Sendable, CaseIterable {
 /// | state | input | next | action |
 /// |---|---|---|---|
 /// | pending | created answered 0 | active | announce |
-/// | pending | created refused or unanswered, restart | rolling_back | outbox destroy |
+/// | pending | created refused since another room has this number (486) | gone | remove; a destroy would end that room |
+/// | pending | created refused otherwise or unanswered, restart | rolling_back | outbox destroy |
 /// | active | delete | deleting | outbox destroy, announce |
 /// | deleting | delete | deleting | none |
 /// | rolling_back, deleting | destroyed answered 0 or 485 | gone | remove |
@@ -52,6 +53,8 @@ struct GroupStateMachine: Sendable, Equatable {
         case (.pending, .created(.some(.ok))):
             status = .active
             return [.announce]
+        case (.pending, .created(.some(.roomExists))):
+            return [.remove]
         case (.pending, .created), (.pending, .restart):
             status = .rollingBack
             return [.sendDestroy]

@@ -200,6 +200,14 @@ enum LiveTable {
         return LivePicture(stored: stored)
     }
 
+    /// Forgets the pictures where they are of another Kafka, whose epochs would stand above all that comes.
+    static func belong(to cluster: String, _ connection: Connection) throws {
+        guard try connection.first("SELECT id FROM kafka_cluster WHERE id = ?", [.text(cluster)]) == nil else { return }
+        try connection.execute("DELETE FROM live")
+        try connection.execute("DELETE FROM kafka_cluster")
+        try connection.execute("INSERT INTO kafka_cluster (id) VALUES (?)", [.text(cluster)])
+    }
+
     static func write(_ picture: LivePicture, _ gid: GroupID, _ connection: Connection) throws {
         try connection.execute(
             "INSERT INTO live (gid, picture) VALUES (?, ?) ON CONFLICT (gid) DO UPDATE SET picture = excluded.picture",

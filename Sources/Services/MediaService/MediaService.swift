@@ -38,8 +38,14 @@ struct MediaServiceParts {
         }
         readiness.clear("kafka")
         let producers = try await makeProducers()
-        let redis = try RedisClient(url: settings.redisURL)
+        readiness.block("redis", "not reached yet")
+        let redis = try RedisClient(url: settings.redisURL) { isUp in
+            if isUp { readiness.clear("redis") } else { readiness.block("redis", "not reachable: joins take the role that was known last") }
+        }
         context.onStop("redis") { await redis.close() }
+        _ = try await context.wait(for: "Redis at \(settings.redisURL) (redis.url)") {
+            try await redis.command(["PING"], deadline: .seconds(2))
+        }
 
         let planeMail = PlaneMail(workers: settings.media.workers)
         let (directorMail, directorNotes) = (Mailbox<DirectorInput>(), Mailbox<DirectorNote>())

@@ -19,7 +19,8 @@ extension MediaWorker {
     @discardableResult
     private func open(_ identity: RoomIdentity, emergencies: Set<UserID>, epoch: Int64) -> RoomHost {
         let gid = identity.gid
-        let machine = RoomStateMachine(identity, rules: settings.rules, emergencies: emergencies)
+        let machine = RoomStateMachine(
+            identity, rules: settings.rules, emergencies: emergencies, after: map.takeSequence(of: gid, epoch: epoch))
         let main = newStream()
         let branch = Branch(gid: gid, home: index, main: BranchStream(ssrc: main.ssrc, outlet))
         let room = RoomHost(machine, epoch: epoch, main: main, branch: branch, workers: addresses.count)
@@ -54,6 +55,7 @@ extension MediaWorker {
         run(room.machine.destroy(at: moment(), random: &random), in: room)
         endMix(of: room)
         rooms[gid] = nil
+        map.keepSequence(room.machine.seq, of: gid, epoch: room.epoch)
         for worker in [index] + room.branches { tell(.close, of: gid, on: worker) }
         map.forget(gid)
         counters.rooms.set(map.roomCount)
