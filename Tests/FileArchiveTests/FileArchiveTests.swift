@@ -88,6 +88,18 @@ import Testing
         try await send(try record(3, path: "http://169.254.169.254/x.mp3", md5: nil).encoded)
         let forbidden = try #require(await listener.next())
         #expect(String(decoding: forbidden.header("error") ?? [], as: UTF8.self).contains("not under fetch.allow"))
+        #expect(forbidden.header("source-topic") == Array(topics.talks.utf8) && forbidden.header("source-partition") != nil)
+        #expect(forbidden.header("source-offset") == Array("3".utf8))
+        // A key and a value that together are more than Kafka takes; a record that was given up and is too large for a letter.
+        let junk = [UInt8](repeating: 0x78, count: 850 << 10)
+        _ = try await producer.send(
+            OutgoingRecord(topic: topics.talks, partition: 0, key: [UInt8](repeating: 0x6B, count: 120 << 10), value: junk))
+        #expect(await listener.next()?.value == junk)
+        let padding = String(repeating: "x", count: 950 << 10)
+        let padded = try record(4, path: "http://169.254.169.254/x.mp3", md5: nil).encoded.dropLast() + Array(#","x":"\#(padding)"}"#.utf8)
+        try await send(Array(padded))
+        let cut = try #require(await listener.next())
+        #expect(cut.value?.count == 64 << 10 && cut.header("cut") == Array(String(padded.count).utf8))
         try await send(Array("no JSON".utf8))
         #expect(await listener.next()?.value == Array("no JSON".utf8))
 

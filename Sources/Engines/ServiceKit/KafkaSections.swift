@@ -75,25 +75,3 @@ public struct KafkaSections: Sendable {
             : "Run: kafka-topics.sh --bootstrap-server \(settings.bootstrap) --alter --topic \(topics.signalRequests) --partitions \(rooms)"
     }
 }
-
-/// A record that could not be read, as it goes to the dead letters (MESSAGES.md §1).
-public enum DeadLetter {
-    /// What of the value is kept where it would not fit, bytes.
-    static let kept = 64 << 10
-    /// The largest value that is kept whole; Kafka's default limit of a batch is 1 MiB.
-    static let whole = 900 << 10
-
-    /// The letter of a record: its value as it came, and where and why it failed.
-    public static func record(of record: KafkaRecord, reason: String, topic: String) -> OutgoingRecord {
-        var headers = [
-            KafkaHeader("error", reason), KafkaHeader("source-topic", record.topic),
-            KafkaHeader("source-partition", String(record.partition)), KafkaHeader("source-offset", String(record.offset)),
-        ]
-        var value = record.value
-        if let bytes = value, bytes.count > whole {
-            value = Array(bytes.prefix(kept))
-            headers.append(KafkaHeader("cut", String(bytes.count)))
-        }
-        return OutgoingRecord(topic: topic, key: record.key, value: value, headers: headers)
-    }
-}

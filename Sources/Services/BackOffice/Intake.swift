@@ -150,7 +150,18 @@ final class Intake: Sendable {
     private func reject(_ record: KafkaRecord, _ reason: String) async {
         parts.rejected.increment()
         parts.log.warning("record dead-lettered", ["from": .describing(record.topicPartition), "reason": .string(reason)])
-        try? parts.producer.send(DeadLetter.record(of: record, reason: reason, topic: parts.deadLetterTopic)) { _ in }
+        let letter = DeadLetter.record(of: record, reason: reason, topic: parts.deadLetterTopic)
+        // The batch's offsets wait for it.
+        while !isStopping.load(ordering: .relaxed) {
+            do {
+                let refusal = try await DeadLetter.send(letter) { _ = try await parts.producer.send($0) }
+                if let refusal { parts.log.error("a dead letter was not taken", ["cause": .describing(refusal)]) }
+                return
+            } catch {
+                parts.log.warning("a dead letter is sent again", ["cause": .describing(error)])
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
     }
 
     /// What a record says.

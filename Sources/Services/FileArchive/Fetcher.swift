@@ -157,13 +157,15 @@ final class Fetcher: Sendable {
                 try await parts.send(
                     OutgoingRecord(topic: parts.settings.kafka.topics.archive, key: key, value: message.encoded(ip: parts.settings.ip)))
             } else {
-                try await parts.send(
-                    OutgoingRecord(
-                        topic: parts.settings.kafka.topics.deadLetter, key: key, value: Array(talk.record.utf8),
-                        headers: [
-                            KafkaHeader("error", "given up: \(talk.reason ?? "")"),
-                            KafkaHeader("source-topic", parts.settings.kafka.topics.talks),
-                        ]))
+                let topics = parts.settings.kafka.topics
+                let source = DeadLetter.Source(topic: topics.talks, partition: talk.source?.partition, offset: talk.source?.offset)
+                let letter = DeadLetter.letter(
+                    key: key, value: Array(talk.record.utf8), from: source, reason: "given up: \(talk.reason ?? "")",
+                    topic: topics.deadLetter)
+                if let error = try await DeadLetter.send(letter, parts.send) {
+                    parts.log.error(
+                        "a dead letter was not taken", ["talk_id": .string(talk.talkID.description), "cause": .describing(error)])
+                }
             }
             try await parts.table.announced(talk.talkID)
         }

@@ -22,6 +22,12 @@ struct TalkFile: Sendable, Hashable {
         var backend: String
     }
 
+    /// Where its record stood on Kafka.
+    struct Source: Sendable, Hashable {
+        var partition: Int32
+        var offset: Int64
+    }
+
     var talkID: TalkID
     var uid: UserID
     var gid: GroupID
@@ -33,6 +39,8 @@ struct TalkFile: Sendable, Hashable {
     var sourceMD5: String?
     var sourceSize: Int64?
     var record: String
+    /// Nil for rows from the archive's own files.
+    var source: Source?
     var state: State
     var failures: Int64 = 0
     var wantedMs: Int64
@@ -68,6 +76,9 @@ struct TalkFile: Sendable, Hashable {
         (sourceMD5, sourceSize, record) = (row.text("source_md5"), row.int("source_size"), row.text("record") ?? "")
         (failures, wantedMs, nextMs) = (row.int("failures") ?? 0, row.int("wanted_ms") ?? 0, row.int("next_ms") ?? 0)
         reason = row.text("reason")
+        if let partition = row.int("source_partition").flatMap({ Int32(exactly: $0) }), let offset = row.int("source_offset") {
+            source = Source(partition: partition, offset: offset)
+        }
         if let key = row.text("key"), let md5 = row.text("md5"), let size = row.int("size"), let storedMs = row.int("stored_ms"),
             let backend = row.text("backend")
         {

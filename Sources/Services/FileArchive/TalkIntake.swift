@@ -95,11 +95,16 @@ final class TalkIntake: Sendable {
         let now = Clocks.wallMs()
         for record in records {
             switch Self.read(record.value, nowMs: now) {
-            case .talk(let talk): talks.append(talk)
+            case .talk(var talk):
+                talk.source = TalkFile.Source(partition: record.partition, offset: record.offset)
+                talks.append(talk)
             case .ignored: break
             case .deadLetter(let reason):
                 log.warning("not understood", ["offset": .int(record.offset), "reason": .string(reason)])
-                try await send(DeadLetter.record(of: record, reason: reason, topic: settings.kafka.topics.deadLetter))
+                let letter = DeadLetter.record(of: record, reason: reason, topic: settings.kafka.topics.deadLetter)
+                if let error = try await DeadLetter.send(letter, send) {
+                    log.error("a dead letter was not taken", ["offset": .int(record.offset), "cause": .describing(error)])
+                }
             }
         }
         if !talks.isEmpty {

@@ -19,7 +19,8 @@ struct TalkTable: Sendable {
                 let isNew = try connection.execute(
                     """
                     INSERT INTO talk_files (talk_id, uid, gid, role, start_ms, end_ms, truncated, file_path, source_md5, source_size, record,
-                        state, wanted_ms, next_ms, announced) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        source_partition, source_offset, state, wanted_ms, next_ms, announced)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (talk_id) DO NOTHING
                     """, Self.values(talk) + [.bool(talk.state == .empty)])
                 if isNew == 0 {
@@ -34,7 +35,8 @@ struct TalkTable: Sendable {
         [
             .text(talk.talkID.description), .int(talk.uid.value), .int(talk.gid.value), .int(talk.role), .int(talk.startMs),
             .int(talk.endMs), .bool(talk.truncated), .text(talk.filePath), .optional(talk.sourceMD5), .optional(talk.sourceSize),
-            .text(talk.record), .text(talk.state.rawValue), .int(talk.wantedMs), .int(talk.nextMs),
+            .text(talk.record), .optional(talk.source.map { Int64($0.partition) }), .optional(talk.source?.offset),
+            .text(talk.state.rawValue), .int(talk.wantedMs), .int(talk.nextMs),
         ]
     }
 
@@ -99,8 +101,9 @@ struct TalkTable: Sendable {
                 try connection.execute(
                     """
                     INSERT OR REPLACE INTO talk_files (talk_id, uid, gid, role, start_ms, end_ms, truncated, file_path, source_md5,
-                        source_size, record, state, wanted_ms, next_ms, announced, key, md5, size, stored_ms, backend)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)
+                        source_size, record, source_partition, source_offset, state, wanted_ms, next_ms, announced, key, md5, size, stored_ms,
+                        backend)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)
                     """,
                     Self.values(talk) + [
                         .text(stored.key), .text(stored.md5), .int(stored.size), .int(stored.storedMs), .text(stored.backend),
