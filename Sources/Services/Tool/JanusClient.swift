@@ -11,10 +11,11 @@ final class JanusClient: WebSocketHandler {
         var wantsEvent: Set<String> = []
         var listeners: [Int64: @Sendable (JSONValue) -> Void] = [:]
         var counter = 0
+        var keepingAlive: Task<Void, Never>?
     }
     private let state = Mutex(State())
 
-    /// Connects and makes a session.
+    /// Connects and makes a session, which lives until it is closed.
     /// - Throws: `ToolError` or the WebSocket's error, which name the address.
     static func connect(_ url: String, through client: WebSocketClient) async throws -> JanusClient {
         let janus = JanusClient()
@@ -22,7 +23,10 @@ final class JanusClient: WebSocketHandler {
         janus.state.withLock { $0.connection = connection }
         let answer = try await janus.request(["janus": "create"])
         guard let session = answer["data"]?["id"]?.integer else { throw ToolError("\(url) made no session: \(answer.text)") }
-        janus.state.withLock { $0.session = session }
+        let keepingAlive = Task { [weak janus] in
+            while (try? await Task.sleep(for: .seconds(20))) != nil { janus?.send(["janus": "keepalive"], transaction: "-") }
+        }
+        janus.state.withLock { ($0.session, $0.keepingAlive) = (session, keepingAlive) }
         return janus
     }
 
@@ -48,9 +52,6 @@ final class JanusClient: WebSocketHandler {
     func post(_ handle: Int64, _ body: JSONValue) {
         send(["janus": "message", "handle_id": .int(handle), "body": body], transaction: "-")
     }
-
-    /// Keeps the session from timing out.
-    func keepAlive() { send(["janus": "keepalive"], transaction: "-") }
 
     /// Ends the connection.
     func close() { state.withLock { $0.connection }?.close() }
@@ -104,6 +105,7 @@ final class JanusClient: WebSocketHandler {
     func closed(_ connection: WebSocketConnection, _ closure: WebSocketClosure) {
         let waiting = state.withLock { state in
             defer { state.waiting = [:] }
+            state.keepingAlive?.cancel()
             return state.waiting.values
         }
         for continuation in waiting {

@@ -58,16 +58,24 @@ enum LoadCommand {
         return 0
     }
 
-    /// Holds the floor and sends at the rate, each packet with its time.
+    /// One talk is no longer than this: T2 ends it after 30 s where nobody has set it otherwise.
+    private static let talkSeconds = 25
+
+    /// Holds the floor and sends at the rate, each packet with its time; in several talks where one would be too long.
     private static func talk(_ options: Radio.Options, through client: WebSocketClient, seconds: Int, rate: Int) async throws -> Int {
         let radio = try await Radio.join(options, through: client)
-        radio.ask("request")
-        for await event in radio.floor {
-            if event["state"]?.string == "granted" { break }
-            if event["state"]?.string == "denied" { throw ToolError("room \(options.room): the floor was denied") }
+        var events = radio.floor.makeAsyncIterator()
+        var (left, sent) = (seconds * rate, 0)
+        while left > 0 {
+            radio.ask("request")
+            while let event = await events.next(), event["state"]?.string != "granted" {
+                if event["state"]?.string == "denied" { throw ToolError("room \(options.room): the floor was denied") }
+            }
+            let count = min(left, talkSeconds * rate)
+            sent += await radio.sendStamped(count: count, every: .nanoseconds(1_000_000_000 / rate))
+            left -= count
+            radio.ask("release")
         }
-        let sent = await radio.sendStamped(count: seconds * rate, every: .nanoseconds(1_000_000_000 / rate))
-        radio.ask("release")
         try? await Task.sleep(for: .milliseconds(300))
         await radio.close()
         return sent

@@ -146,9 +146,6 @@ final class Radio: Sendable {
         return WAV(sampleRate: 16_000, samples: samples)
     }
 
-    /// Keeps the session alive.
-    func keepAlive() { janus.keepAlive() }
-
     /// Leaves.
     func close() async {
         _ = try? await janus.message(handle, ["request": "leave"])

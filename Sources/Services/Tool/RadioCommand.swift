@@ -27,7 +27,7 @@ enum RadioCommand {
         if let speech, !(isatty(STDIN_FILENO) == 1 && words["seconds"] == nil) {
             status = try await say(speech, on: radio, action, priority, patience: seconds)
         } else {
-            status = await attend(radio, speech, action, seconds: seconds)
+            status = await attend(radio, speech, action, priority, seconds: words["seconds"] == nil ? 0 : seconds)
         }
         if let file = words["listen"] { try TextFile.replace(file, with: radio.recording().bytes) }
         let heard = radio.heard
@@ -77,18 +77,21 @@ enum RadioCommand {
     }
 
     /// Stays, with the keys p (talk), r (release) and q (quit), or for some seconds.
-    private static func attend(_ radio: Radio, _ speech: Speech?, _ action: String, seconds: Int) async -> Int32 {
-        let watching = Task { for await event in radio.floor { Terminal.error("floor: \(event.text)") } }
-        let alive = Task {
-            while !Task.isCancelled {
-                try await Task.sleep(for: .seconds(20))
-                radio.keepAlive()
+    private static func attend(_ radio: Radio, _ speech: Speech?, _ action: String, _ priority: Int, seconds: Int) async -> Int32 {
+        // What it says is said once it may, and no longer.
+        let floor = Floor()
+        let watching = Task {
+            for await event in radio.floor {
+                Terminal.error("floor: \(event.text)")
+                let isGranted = event["state"]?.string == "granted"
+                guard !floor.isMine.exchange(isGranted, ordering: .relaxed), isGranted, let speech else { continue }
+                Task {
+                    let sent = await radio.send(speech) { floor.isMine.load(ordering: .relaxed) }
+                    if sent == speech.packets.count { radio.ask("release") }
+                }
             }
         }
-        defer {
-            watching.cancel()
-            alive.cancel()
-        }
+        defer { watching.cancel() }
         if seconds > 0 {
             try? await Task.sleep(for: .seconds(seconds))
             return 0
@@ -96,15 +99,17 @@ enum RadioCommand {
         Terminal.error("keys, each with Enter: p talks, r releases, q quits")
         for await key in keys() {
             switch key {
-            case "p":
-                radio.ask(action)
-                if let speech { Task { _ = await radio.send(speech) } }
+            case "p": radio.ask(action, priority: priority)
             case "r": radio.ask("release")
             case "q": return 0
             default: continue
             }
         }
         return 0
+    }
+
+    private final class Floor: Sendable {
+        let isMine = Atomic<Bool>(false)
     }
 
     private static func keys() -> AsyncStream<String> {

@@ -61,7 +61,8 @@ struct Speech: Sendable {
         return (0..<count).map { index in
             let place = Double(index) * Double(wav.sampleRate) / Double(rate)
             let left = min(Int(place), wav.samples.count - 2)
-            let part = place - Double(left)
+            // Behind the last sample there is nothing: it goes on as it was.
+            let part = min(1, place - Double(left))
             return Int16(Double(wav.samples[left]) * (1 - part) + Double(wav.samples[left + 1]) * part)
         }
     }

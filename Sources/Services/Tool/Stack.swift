@@ -3,6 +3,7 @@ import Glibc
 import HTTPClient
 import JSON
 import Reactor
+import Synchronization
 
 /// How `ptt stack` runs (HTTP.md).
 struct StackOptions: Sendable {
@@ -24,6 +25,8 @@ final class Stack {
     private var children: [String: ChildProcess] = [:]
     private var failures: [String: (count: Int, startedAt: Int64)] = [:]
     private var isStopping = false
+    /// Somebody wants it to end, perhaps before all is there.
+    private nonisolated let stopWanted = Atomic<Bool>(false)
     private let events: AsyncStream<Event>
     private let post: AsyncStream<Event>.Continuation
     private let http: HTTPClient
@@ -107,7 +110,10 @@ final class Stack {
     var console: String { "http://127.0.0.1:\(ports.backOffice)/" }
 
     /// Ends `run`.
-    nonisolated func stop() { post.yield(.stop) }
+    nonisolated func stop() {
+        stopWanted.store(true, ordering: .relaxed)
+        post.yield(.stop)
+    }
 
     // MARK: Starting
 
@@ -212,6 +218,7 @@ final class Stack {
     private func wait(within seconds: Int, for what: String, _ check: () async throws -> Bool) async throws {
         let deadline = Clocks.monotonicNs() + Int64(seconds) * 1_000_000_000
         while !(try await check()) {
+            guard !stopWanted.load(ordering: .relaxed) else { throw ToolError("stopped before \(what) was ready") }
             guard Clocks.monotonicNs() < deadline else { throw ToolError("\(what) is not ready after \(seconds) s: look there") }
             try await Task.sleep(for: .milliseconds(50))
         }
@@ -226,6 +233,7 @@ final class Stack {
     private func ended(_ name: String, _ pid: pid_t, _ status: Int32) async {
         guard !isStopping, children[name]?.pid == pid else { return }
         children[name] = nil
+        saveOrTell()
         let word = status & 0x7F == 0 ? "exit status \(status >> 8 & 0xFF)" : "signal \(status & 0x7F)"
         tell("\(name) ended (\(word)), starting it again")
         let lived = Clocks.monotonicNs() - (failures[name]?.startedAt ?? 0)
@@ -267,6 +275,11 @@ final class Stack {
         for name in Stack.services { await end(name) }
         await end("redis")
         await end("kafka")
+        saveOrTell()
+    }
+
+    private func saveOrTell() {
+        do { try save() } catch { tell("\(error)") }
     }
 
     private func end(_ name: String) async {
