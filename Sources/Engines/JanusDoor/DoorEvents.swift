@@ -247,7 +247,7 @@ extension JanusDoor {
         switch notice {
         case .granted(let durationMs, let priority, let tier, let stream):
             body["state"] = "granted"
-            body["duration"] = .int(Int64((durationMs + 999) / 1_000))
+            body["duration"] = durationMs.map { .int(Int64(($0 + 999) / 1_000)) }
             body["priority"] = .int(Int64(priority))
             body["tier"] = .string(tier.name)
             if stream == .override { body["override"] = true }
@@ -288,6 +288,8 @@ extension JanusDoor {
             return [event(["participants": [["id": .id(uid), "muted": .bool(muted)]]])]
         }
         switch notice {
+        // An open room tells who is muted and who is heard by themselves.
+        case .granted(durationMs: nil, _, _, _): return []
         case .granted: return muted(me, false) + (me.map { [["audiobridge": "talking", "room": .id(room), "id": .id($0)]] } ?? [])
         case .taken(let holder, _, _, _, _):
             return muted(holder, false) + [["audiobridge": "talking", "room": .id(room), "id": .id(holder)]]
