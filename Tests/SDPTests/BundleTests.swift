@@ -27,8 +27,11 @@ private enum BundledOffers {
         ]
     }
 
-    /// Chromium, `max-bundle`, a camera before the microphone: what is bundle-only repeats the transport's attributes.
-    static let chromiumMaxBundle =
+    /// `max-bundle`, a camera before the microphone, as Chromium offers it: every section has a port and the transport's attributes.
+    static let chromiumMaxBundle = repeating.filter { $0 != "a=bundle-only" }.map { $0.replacing("m=audio 0 ", with: "m=audio 9 ") }
+
+    /// The same, but for the port: what is bundle-only repeats the transport's attributes.
+    static let repeating =
         head("0 1") + video("0", port: 9, transport("F7gI"))
         + ["m=audio 0 UDP/TLS/RTP/SAVPF 111 63", "c=IN IP4 0.0.0.0", "a=rtcp:9 IN IP4 0.0.0.0"] + transport("F7gI")
         + ["a=mid:1", "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level", "a=sendrecv", "a=bundle-only"] + opus
@@ -90,17 +93,39 @@ private enum BundledOffers {
     }
 
     @Test(arguments: [
-        BundledOffers.chromiumMaxBundle, BundledOffers.taggedAlone, BundledOffers.firefox([BundledOffers.sha256]),
-    ]) func audioThatSharesTheRejectedVideosPortIsTaken(_ lines: [String]) throws {
+        BundledOffers.chromiumMaxBundle, BundledOffers.repeating, BundledOffers.taggedAlone, BundledOffers.firefox([BundledOffers.sha256]),
+    ]) func theVideoThatLendsItsTransportStaysAndCarriesNothing(_ lines: [String]) throws {
         let offer = try offer(lines)
-        #expect(offer.index == 1 && offer.mid == "1" && offer.isBundled && offer.setup == .actpass && offer.fingerprintHash == "sha-256")
+        #expect(offer.index == 1 && offer.carrier == 0 && offer.mid == "1" && offer.isBundled && offer.setup == .actpass && offer.fingerprintHash == "sha-256")
         let answer = answer(offer)
-        #expect(answer.filter { $0.hasPrefix("a=group:") } == ["a=group:BUNDLE 1"], "what is rejected is in no group (RFC 9143 §7.3.3)")
+        #expect(answer.filter { $0.hasPrefix("a=group:") } == ["a=group:BUNDLE 0 1"])
         let (video, audio) = (section("video", answer), section("audio", answer))
-        #expect(video.first?.hasPrefix("m=video 0 ") == true && video.contains("a=mid:0") && !video.contains { $0.hasPrefix("a=ice-") })
-        #expect(audio.first?.hasPrefix("m=audio 10000 ") == true && audio.contains("a=mid:1"))
-        for line in ["a=ice-ufrag:abcd", "a=fingerprint:sha-256 AA:BB", "a=setup:passive", "a=rtcp-mux"] { #expect(audio.contains(line)) }
+        #expect(video.first?.hasPrefix("m=video 10000 ") == true && video.contains("a=mid:0") && video.contains("a=inactive"))
+        for line in ["a=ice-ufrag:abcd", "a=fingerprint:sha-256 AA:BB", "a=setup:passive", "a=rtcp-mux"] { #expect(video.contains(line)) }
+        #expect(video.contains { $0.hasSuffix("VP8/90000") })
+        #expect(audio.first?.hasPrefix("m=audio 10000 ") == true && audio.contains("a=mid:1") && audio.contains("a=sendrecv"))
+        #expect(audio.contains("a=rtcp-mux") && !audio.contains { $0.hasPrefix("a=ice-") || $0.hasPrefix("a=candidate") })
         #expect(!answer.contains("a=bundle-only"), "an answer never says so (RFC 9143 §6)")
+    }
+
+    @Test func audioWithATransportOfItsOwnStandsAlone() throws {
+        let start = try #require(BundledOffers.chromiumMaxBundle.firstIndex { $0.hasPrefix("m=audio") })
+        var lines = BundledOffers.chromiumMaxBundle
+        for index in lines.indices[start...] where lines[index] == "a=ice-ufrag:F7gI" { lines[index] = "a=ice-ufrag:own1" }
+        let offer = try offer(lines)
+        #expect(offer.carrier == nil && offer.ufrag == "own1")
+        let answer = answer(offer)
+        #expect(answer.contains("a=group:BUNDLE 1"), "what is rejected is in no group (RFC 9143 §7.3.3)")
+        let video = section("video", answer)
+        #expect(video.first?.hasPrefix("m=video 0 ") == true && !video.contains { $0.hasPrefix("a=ice-") })
+        #expect(section("audio", answer).contains("a=ice-ufrag:abcd"))
+    }
+
+    @Test func aDataChannelThatComesFirstCannotStay() throws {
+        let lines = BundledOffers.taggedAlone.map { $0.hasPrefix("m=video") ? "m=application 9 UDP/DTLS/SCTP webrtc-datachannel" : $0 }
+        let offer = try offer(lines)
+        #expect(offer.carrier == nil && offer.ufrag == "tagd")
+        #expect(answer(offer).contains("a=group:BUNDLE 1") && section("audio", answer(offer)).contains("a=ice-ufrag:abcd"))
     }
 
     @Test func theTransportsAttributesAreThoseOfTheTaggedSection() throws {
@@ -135,7 +160,7 @@ private enum BundledOffers {
 
     @Test(arguments: [("a=bundle-only", "a=x"), ("a=group:BUNDLE 0 1", "a=group:BUNDLE 0"), ("a=group:BUNDLE 0 1", "a=group:LS 0 1")])
     func withoutAPortOfAnyKindItIsSwitchedOff(old: String, new: String) {
-        let lines = BundledOffers.chromiumMaxBundle.map { $0 == old ? new : $0 }
+        let lines = BundledOffers.repeating.map { $0 == old ? new : $0 }
         #expect { try offer(lines) } throws: { error in "\(error)".contains("no audio section") }
     }
 }

@@ -20,6 +20,8 @@ public struct AudioOffer: Sendable, Equatable {
     public var mid: String
     /// Which of the sections it is.
     public var index: Int
+    /// Another section that the audio has no transport without: its BUNDLE group is tagged with it. The answer must not reject it.
+    public var carrier: Int?
     /// All sections, for an answer with as many.
     public var sections: [SessionDescription.Media]
     /// Whether the section is in a BUNDLE group (RFC 9143).
@@ -57,13 +59,17 @@ public struct AudioOffer: Sendable, Equatable {
             throw SDPError(line: description.media[0].line, "there is no audio section with opus/48000/2 over UDP/TLS/RTP/SAVPF")
         }
         (self.index, sections, self.payloadType) = (index, description.media, payloadType)
+        carrier = AudioOffer.carrier(of: index, description)
+        let tagged = description.tagged(media).map { description.media[$0] }
+        // The tagged section alone need have the transport's attributes (RFC 9143 §7.1.3).
+        let transport = (carrier == nil ? [media, tagged] : [tagged, media]).compactMap { $0 }
         func needed(_ name: String, _ example: String) throws(SDPError) -> SDPAttribute {
-            guard let attribute = description.transportValues(name, of: media).first, !attribute.value.isEmpty else {
+            guard let attribute = description.values(name, in: transport).first, !attribute.value.isEmpty else {
                 throw SDPError(line: media.line, "the audio section has no a=\(name):\(example)")
             }
             return attribute
         }
-        guard !description.transportValues("rtcp-mux", of: media).isEmpty else {
+        guard !description.values("rtcp-mux", in: transport).isEmpty else {
             throw SDPError(line: media.line, "a=rtcp-mux is needed: RTCP has no port of its own here (RFC 5761)")
         }
         let (fragment, secret) = (try needed("ice-ufrag", "…"), try needed("ice-pwd", "…"))
@@ -74,11 +80,11 @@ public struct AudioOffer: Sendable, Equatable {
             throw SDPError(line: secret.line, "a=ice-pwd must have 22 to 256 letters, digits, + or / (RFC 8839)")
         }
         let first = try needed("fingerprint", "sha-256 AA:BB:…")
-        let prints = description.transportValues("fingerprint", of: media).map { $0.value.words.map(String.init) }
+        let prints = description.values("fingerprint", in: transport).map { $0.value.words.map(String.init) }
         guard let print = AudioOffer.best(prints.filter { $0.count == 2 }) else {
             throw SDPError(line: first.line, "must look like a=fingerprint:sha-256 AA:BB:…")
         }
-        let word = description.transportValues("setup", of: media).first
+        let word = description.values("setup", in: transport).first
         guard let setup = Setup(rawValue: word?.value.lowercased() ?? "actpass") else {
             throw SDPError(line: word?.line ?? media.line, "a=setup must be actpass, active or passive")
         }
@@ -114,6 +120,17 @@ public struct AudioOffer: Sendable, Equatable {
     /// Whether a section is meant to be used: it has a port, or shares another's (RFC 9143 §6).
     private static func isOn(_ media: SessionDescription.Media, _ description: SessionDescription) -> Bool {
         media.port != 0 || (media.attributes.contains { $0.name == "bundle-only" } && description.bundle(of: media) != nil)
+    }
+
+    /// The section that lends its transport to the audio, where the audio has none of its own to go on with: under `max-bundle` a browser
+    /// makes one for the first section only, and gives all up where that is rejected.
+    private static func carrier(of index: Int, _ description: SessionDescription) -> Int? {
+        let audio = description.media[index]
+        guard let tagged = description.tagged(audio), tagged != index, description.media[tagged].isSecure, description.media[tagged].port != 0
+        else { return nil }
+        func fragment(_ media: SessionDescription.Media) -> Substring? { media.attributes.first { $0.name == "ice-ufrag" }?.value }
+        let own = fragment(audio)
+        return audio.port == 0 || own == nil || own == fragment(description.media[tagged]) ? tagged : nil
     }
 
     /// Hash functions, the best first: of several fingerprints of one certificate the best is compared (RFC 8122 §5.1).

@@ -103,25 +103,26 @@ public struct SessionDescription: Sendable, Equatable {
         media.attributes.first { $0.name == name } ?? attributes.first { $0.name == name }
     }
 
-    /// All values of an attribute of the transport that a section uses: its own, else those of the section that its BUNDLE group is tagged
-    /// with, which alone need have them (RFC 9143 §7.1.3), else the session's.
-    public func transportValues(_ name: String, of media: Media) -> [SDPAttribute] {
-        for section in [media, bundle(of: media).flatMap { tagged($0) }] {
-            let found = section?.attributes.filter { $0.name == name } ?? []
+    /// All values of an attribute in the first of these sections that has it, else the session's.
+    func values(_ name: String, in sections: [Media]) -> [SDPAttribute] {
+        for section in sections {
+            let found = section.attributes.filter { $0.name == name }
             if !found.isEmpty { return found }
         }
         return attributes.filter { $0.name == name }
     }
 
     /// The identifications of the sections in the BUNDLE group of this one; nil where it is in none (RFC 9143).
-    public func bundle(of media: Media) -> [Substring]? {
+    func bundle(of media: Media) -> [Substring]? {
         guard let mid = media.attributes.first(where: { $0.name == "mid" })?.value else { return nil }
         return attributes.lazy.filter { $0.name == "group" }.map(\.value.words)
             .first { $0.first == "BUNDLE" && $0.dropFirst().contains(mid) }.map { Array($0.dropFirst()) }
     }
 
-    private func tagged(_ bundle: [Substring]) -> Media? {
-        media.first { section in section.attributes.contains { $0.name == "mid" && $0.value == bundle.first } }
+    /// Which section the BUNDLE group of this one is tagged with: it speaks for the transport of all.
+    func tagged(_ media: Media) -> Int? {
+        guard let tag = bundle(of: media)?.first else { return nil }
+        return self.media.firstIndex { section in section.attributes.contains { $0.name == "mid" && $0.value == tag } }
     }
 }
 
