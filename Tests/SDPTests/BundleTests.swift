@@ -96,7 +96,9 @@ private enum BundledOffers {
         BundledOffers.chromiumMaxBundle, BundledOffers.repeating, BundledOffers.taggedAlone, BundledOffers.firefox([BundledOffers.sha256]),
     ]) func theVideoThatLendsItsTransportStaysAndCarriesNothing(_ lines: [String]) throws {
         let offer = try offer(lines)
-        #expect(offer.index == 1 && offer.carrier == 0 && offer.mid == "1" && offer.isBundled && offer.setup == .actpass && offer.fingerprintHash == "sha-256")
+        #expect(
+            offer.index == 1 && offer.carrier == 0 && offer.mid == "1" && offer.isBundled && offer.setup == .actpass
+                && offer.fingerprintHash == "sha-256")
         let answer = answer(offer)
         #expect(answer.filter { $0.hasPrefix("a=group:") } == ["a=group:BUNDLE 0 1"])
         let (video, audio) = (section("video", answer), section("audio", answer))
@@ -144,7 +146,9 @@ private enum BundledOffers {
 
     @Test func ofSeveralFingerprintsTheBestIsTaken() throws {
         let (sha1, sha256, sha512) = (BundledOffers.sha1, BundledOffers.sha256, BundledOffers.sha512)
-        for (fingerprints, best) in [([sha1, sha256], sha256), ([sha256, sha1], sha256), ([sha1, sha512, sha256], sha512), ([sha1], sha1)] {
+        for (fingerprints, best) in [
+            ([sha1, sha256], sha256), ([sha256, sha1], sha256), ([sha1, sha512, sha256], sha512), ([sha1], sha1),
+        ] {
             let offer = try offer(BundledOffers.firefox(fingerprints))
             #expect(offer.fingerprintHash + " " + offer.fingerprint == best)
         }

@@ -126,7 +126,8 @@ public struct AudioOffer: Sendable, Equatable {
     /// makes one for the first section only, and gives all up where that is rejected.
     private static func carrier(of index: Int, _ description: SessionDescription) -> Int? {
         let audio = description.media[index]
-        guard let tagged = description.tagged(audio), tagged != index, description.media[tagged].isSecure, description.media[tagged].port != 0
+        guard let tagged = description.tagged(audio), tagged != index, description.media[tagged].isSecure,
+            description.media[tagged].port != 0
         else { return nil }
         func fragment(_ media: SessionDescription.Media) -> Substring? { media.attributes.first { $0.name == "ice-ufrag" }?.value }
         let own = fragment(audio)
