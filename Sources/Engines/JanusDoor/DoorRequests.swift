@@ -73,11 +73,7 @@ extension JanusDoor {
         case .resetDecoder:
             let seat = try joined(handle)
             send(.resetDecoder(seat.room, seat.uid, EndpointID(handle)), handle, transaction, .synchronous(["audiobridge": "success"]))
-        case .notOffered(let name):
-            throw Refusal(
-                .invalidRequest,
-                "Request '\(name)' is not offered by this version: every talk is recorded by itself, and announcements are stopped one by one"
-            )
+        case .notOffered(let name, let instead): throw Refusal(.invalidRequest, "Request '\(name)' is not offered: \(instead)")
         default: try administer(request, handle, transaction)
         }
     }
