@@ -277,3 +277,45 @@ def test_a_browser_whose_audio_shares_the_videos_port_talks_and_hears(like, stac
         driver.quit()
         janus.close()
         radio.close()
+
+
+def test_media_is_told_when_it_comes_and_when_it_stops(stack, bus, room):
+    peer, listener = Peer(stack, room, 1), Peer(stack, room, 2, change=lambda sdp: sdp.replace("a=sendrecv", "a=recvonly"))
+    for one in (peer, listener):
+        one.wait_up()
+    told = lambda one: [(e["type"], e["mid"], e["receiving"]) for e in one.janus.events if e["janus"] == "media"]
+    mid = re.search("a=mid:(.*)\r", peer.answer["sdp"])[1]
+    wait_for(lambda: told(peer), 5, "its media")
+    order = [e["janus"] for e in peer.janus.events if e["janus"] in ("webrtcup", "media")]
+    assert order == ["webrtcup", "media"]
+    sender = peer.pc.getSenders()[0]
+    sender.replaceTrack(None)
+    wait_for(lambda: len(told(peer)) > 1, 5, "its end")
+    sender.replaceTrack(peer.track)
+    wait_for(lambda: len(told(peer)) > 2, 5, "its media again")
+    time.sleep(1.5)
+    assert told(peer) == [("audio", mid, True), ("audio", mid, False), ("audio", mid, True)], "changes only"
+    assert told(listener) == [], "who only listens has nothing to be received"
+    assert not [e for e in peer.janus.events + listener.janus.events if e["janus"] == "slowlink"]
+    for one in (peer, listener):
+        one.close()
+
+
+def test_a_lossy_link_is_told_as_slow(stack, bus, room):
+    peer = Peer(stack, room, 1)
+    peer.wait_up()
+    transport, count = peer.pc.getSenders()[0].transport, 0
+    send = transport._send_rtp
+
+    async def lossy(data):
+        nonlocal count
+        count += 1
+        if count % 3:
+            await send(data)
+    transport._send_rtp = lossy
+    peer.janus.message(peer.handle, {"request": "floor", "action": "request"})
+    slow = wait_for(lambda: next((e for e in peer.janus.events if e["janus"] == "slowlink"), None), 5, "the word of it")
+    assert slow["sender"] == peer.handle and slow["media"] == "audio" and slow["uplink"] is False and 5 <= slow["lost"] <= 30, slow
+    time.sleep(2)
+    assert len([e for e in peer.janus.events if e["janus"] == "slowlink"]) <= 4, "once a second at most"
+    peer.close()

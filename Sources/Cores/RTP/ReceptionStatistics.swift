@@ -7,6 +7,8 @@ public struct ReceptionStatistics: Sendable {
     private var base: UInt32 = 0
     private var highest: UInt32 = 0
     private var transit: Int32?
+    /// What comes next may be far from what came last.
+    private var isResumed = false
     /// 16 times the jitter, timestamp units.
     private var jitter16: UInt32 = 0
     private var expectedPrior: Int64 = 0
@@ -22,8 +24,13 @@ public struct ReceptionStatistics: Sendable {
     /// Takes a packet. `arrivalNs` is monotonic time.
     public mutating func packet(ssrc: UInt32, sequence: UInt16, timestamp: UInt32, arrivalNs: Int64) {
         if received == 0 || ssrc != self.ssrc { restart(ssrc: ssrc, sequence: sequence) }
-        let delta = Int16(bitPattern: sequence &- UInt16(truncatingIfNeeded: highest))
-        if delta > 0 { highest &+= UInt32(delta) }
+        let step = sequence &- UInt16(truncatingIfNeeded: highest)
+        if isResumed, step > 0, step < UInt16.max - ReceptionStatistics.late {
+            (highest, base) = (highest &+ UInt32(step), base &+ UInt32(step - 1))
+        } else if Int16(bitPattern: step) > 0 {
+            highest &+= UInt32(step)
+        }
+        isResumed = false
         received += 1
         let arrival = UInt32(truncatingIfNeeded: arrivalNs / 1_000 * 48 / 1_000)
         let transit = Int32(bitPattern: arrival &- timestamp)
@@ -41,7 +48,10 @@ public struct ReceptionStatistics: Sendable {
     }
 
     /// A talk burst begins: what was between the bursts was not lost.
-    public mutating func burst() { transit = nil }
+    public mutating func burst() { (transit, isResumed) = (nil, true) }
+
+    /// By so many numbers a packet may come late, even when a talk begins.
+    private static let late: UInt16 = 100
 
     private mutating func restart(ssrc: UInt32, sequence: UInt16) {
         self = ReceptionStatistics(quality: quality)
@@ -113,6 +123,8 @@ public struct RemoteReception: Sendable {
     /// Received in all, by the listener's reports.
     public private(set) var received: Int64 = 0
     private var prior: (highest: UInt32, lost: Int32)?
+    /// Packets of the last report's interval, and how many of them were lost.
+    public private(set) var latest: (sent: Int64, lost: Int64) = (0, 0)
 
     /// No report so far.
     public init() {}
@@ -127,11 +139,13 @@ public struct RemoteReception: Sendable {
             // A wrong clock gives half the number range; a round trip of over 30 s is none.
             if roundTrip < 30 << 16 { rttMs = Int(UInt64(roundTrip) * 1_000 / 65_536) }
         }
+        latest = (0, 0)
         if let prior {
             let sent = Int64(Int32(bitPattern: block.highestSequence &- prior.highest))
             if sent > 0, sent < 1 << 20 {
                 let lostNow = max(0, Int64(block.totalLost &- prior.lost))
                 received += max(0, sent - lostNow)
+                latest = (sent, min(lostNow, sent))
                 quality.measure(lost: min(lostNow, sent), of: sent)
             }
         }

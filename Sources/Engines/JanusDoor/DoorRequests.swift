@@ -93,7 +93,7 @@ extension JanusDoor {
     private func join(_ join: AudioBridgeRequest.Join, _ offer: AudioOffer?, _ handle: Int64, _ transaction: String) throws(Refusal) {
         guard seat(handle) == nil else { throw Refusal(.alreadyJoined, "Already in a room (use changeroom to join another one)") }
         var (seat, joining) = try seating(join, handle)
-        seat.isPeer = offer != nil
+        (seat.isPeer, seat.mid) = (offer != nil, offer?.mid ?? "")
         var rtp = try offer.map { (offer) throws(Refusal) in try Self.media(offer) } ?? MediaDescription()
         if let given = join.rtp {
             if let ip = given.ip, let port = given.port {
@@ -149,7 +149,7 @@ extension JanusDoor {
         wanted.display = join.display ?? old.display
         wanted.floor = join.floor || old.speaksFloor
         var (seat, joining) = try seating(wanted, handle)
-        (seat.usesRTCP, seat.isPeer, seat.answers) = (old.usesRTCP, old.isPeer, old.answers)
+        (seat.usesRTCP, seat.isPeer, seat.mid, seat.answers) = (old.usesRTCP, old.isPeer, old.mid, old.answers)
         if old.usesRTCP, !seat.speaksFloor { joining.signalling = .rtcp }
         send(.changeRoom(from: old.room, to: join.room, joining), handle, transaction, .changeRoom(seat))
     }

@@ -48,10 +48,8 @@ enum BranchReport: Sendable {
     case floor(FloorInput)
     /// It spoke of the floor by RTCP for the first time.
     case signalsByRTCP
-    /// Its WebRTC peer has keys: media flows.
-    case mediaUp
-    /// Its WebRTC peer is gone, and why.
-    case mediaDown(String)
+    /// Something about its WebRTC peer.
+    case link(LinkNews)
     /// It sends without the floor.
     case stray
     /// It sends voice, in a room where that asks for the floor.
