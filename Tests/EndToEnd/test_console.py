@@ -215,7 +215,7 @@ def test_in_an_open_group_all_talk_at_once_and_are_shown(page, stack, bus, speec
     page.shot("talking in an open group")
     page.keys().key_up(Keys.SPACE).perform()
     page.wait(lambda: page.channel(gid, "mine") == "none", "the release", 3)
-    assert {p["id"]: p["muted"] for p in people()} == {3: False, 4: False, DISPATCHER: True}
+    wait_for(lambda: {p["id"]: p["muted"] for p in people()} == {3: False, 4: False, DISPATCHER: True}, 3, "the release at the door")
     for talk in talks:
         talk.join()
     page.wait(lambda: page.find("#talk").get_attribute("data-state") == "ready", "silence", 10)
