@@ -10,7 +10,7 @@ export class Channel {
   state = "waiting";
   /** Why it is not on. */
   problem = "";
-  /** Who talks, but for us: {uid, display}. */
+  /** Who has the floor, but for us: {uid, display, isEmergency}; nobody in an open group, where there is none. */
   talker = null;
   /** Our own place on the floor: none, asking, granted, queued, denied, revoked. */
   mine = "none";
@@ -21,6 +21,8 @@ export class Channel {
   isEmergency = false;
   isHeld = false;
   queues = true;
+  /** Who is heard, but for us. */
+  #heard = new Map();
   #voice;
   #handle = null;
   #attempt = 0;
@@ -32,6 +34,11 @@ export class Channel {
   constructor(voice, gid) {
     this.#voice = voice;
     this.gid = gid;
+  }
+
+  /** Who talks, but for us: one, or in an open group perhaps several. */
+  get talkers() {
+    return this.talker ? [this.talker] : [...this.#heard.values()];
   }
 
   // MARK: joining
@@ -108,6 +115,7 @@ export class Channel {
   #forget(cause) {
     const wasOurs = this.mine === "granted" || this.mine === "asking" || this.mine === "queued";
     this.talker = null;
+    this.#heard.clear();
     this.#mineIs(wasOurs ? "revoked" : "none", { cause });
   }
 
@@ -119,16 +127,28 @@ export class Channel {
     if (data.audiobridge === "destroyed" || data.kicked === this.#voice.uid) {
       return this.#voice.ended(this, data.kicked === undefined ? "destroyed" : "kicked");
     }
+    if (data.audiobridge === "talking") return this.#hear({ uid: data.id, display: "" });
+    if (data.audiobridge === "stopped-talking") return this.#heard.delete(data.id) && this.#changed();
+    if (data.audiobridge === "joined") {
+      for (const { id, display, talking } of data.participants) if (talking) this.#hear({ uid: id, display });
+    }
     if (data.error_code === undefined) return;
     if (this.state === "on") this.#mineIs("denied", { cause: data.error });
     else failed(data.error);
+  }
+
+  #hear(talker) {
+    if (talker.uid === this.#voice.uid) return;
+    this.#heard.set(talker.uid, talker);
+    this.#changed();
   }
 
   #floor({ state, holder, display, cause, position, duration, tier, override: isOverride, retry_after_ms: retryMs }) {
     if (state === "granted") {
       this.talker = null;
       this.isEmergency = tier === "emergency";
-      this.untilMs = Date.now() + duration * 1000;
+      // In an open group nobody's time is up.
+      this.untilMs = duration === undefined ? null : Date.now() + duration * 1000;
       if (this.isHeld) this.#mineIs("granted");
       else this.#send("release");
     } else if (state === "taken" && holder === this.#voice.uid) {

@@ -89,7 +89,7 @@ export function showGroup() {
 }
 
 function floor(group, live) {
-  const who = live.holder === null ? t("idle") : t("talking", names.user(live.holder));
+  const who = live.holder === null ? t(group.mode === "open" ? "open" : "idle") : t("talking", names.user(live.holder));
   return el(
     "div", { class: `floor ${live.holder === null ? "" : "on"} ${live.isAlarmed ? "alarm" : ""}`, role: "status" }, el("span", { class: "lamp" }),
     el(

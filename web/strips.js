@@ -40,7 +40,7 @@ function showCard(one, gid, index) {
   const isQuiet = kind === "ready" || (channel.state === "on" && kind === "trouble");
   one.node.dataset.state = isQuiet ? "ready" : kind;
   one.node.dataset.emergency = channel.talker?.isEmergency ?? false;
-  const text = isQuiet ? t("idle") : kind === "trouble" ? `${headline}: ${line}` : headline;
+  const text = isQuiet ? t(state.groups.get(gid)?.mode === "open" ? "open" : "idle") : kind === "trouble" ? `${headline}: ${line}` : headline;
   if (one.who.textContent !== text) one.who.textContent = text;
   one.who.title = text;
   one.choose.querySelector("kbd").textContent = index < 9 ? index + 1 : "";

@@ -6,7 +6,7 @@ import { names, render, room, state } from "./model.js";
 import { stopReplay } from "./replay.js";
 import { tone } from "./tones.js";
 import { Voice } from "./voice.js";
-import { t } from "./words.js";
+import { locale, t } from "./words.js";
 
 /** Who shows the groups' strips, at once. */
 let shown = { strips() {}, levels() {} };
@@ -20,7 +20,7 @@ let isWarned = false;
 export const voice = new Voice({
   changed(channel, before) {
     if (channel.mine !== before) sound(channel, before);
-    set(channel.gid, { isTalking: channel.talker !== null });
+    set(channel.gid, { isTalking: channel.talkers.length > 0 });
     setBusy({ isTalking: [...voice.channels.values()].some((one) => one.mine === "granted") });
     showTalk();
     shown.strips();
@@ -169,6 +169,12 @@ const person = (talker) => {
   return talker.display && name === `${t("user")} ${talker.uid}` ? `${talker.display} (${talker.uid})` : name;
 };
 
+/** That these talk; one is said to talk, several as they are listed in the page's language. */
+function saying(talkers) {
+  const people = talkers.map(person);
+  return people.length === 1 ? t("talking", people[0]) : t("talkingTogether", new Intl.ListFormat(locale()).format(people));
+}
+
 /** Why the floor was refused or taken, in words. */
 function reason(channel) {
   if (channel.cause === 4 && channel.mine === "denied") return t("deny4", Math.ceil((channel.retryMs ?? 0) / 1000));
@@ -183,7 +189,8 @@ export const trouble = (text) => (troubles.has(text) ? t(text) : text);
 export function picture(gid) {
   const channel = voice.channels.get(gid);
   const group = names.group(gid);
-  if (microphone.state in { denied: 1, missing: 1, insecure: 1, failed: 1 } && (!channel || channel.state === "on") && !channel?.talker) {
+  const others = channel?.talkers ?? [];
+  if (microphone.state in { denied: 1, missing: 1, insecure: 1, failed: 1 } && (!channel || channel.state === "on") && others.length === 0) {
     return ["trouble", t("noMicrophone"), t(`microphone_${microphone.state}`)];
   }
   if (!channel) return ["off", t("notMonitored"), t("pressToMonitor", group)];
@@ -192,11 +199,11 @@ export function picture(gid) {
     const why = voice.isUp ? channel.problem : voice.problem;
     return [why ? "trouble" : "joining", t(why ? "noVoice" : "joining"), why ? t("tryingAgain", trouble(why)) : group];
   }
-  if (channel.mine === "granted") return ["granted", t(channel.isEmergency ? "youTalkEmergency" : "youTalk"), group];
-  if (channel.mine === "queued") return ["queued", t("waiting", channel.position), channel.talker ? t("talking", person(channel.talker)) : group];
+  if (channel.mine === "granted") return ["granted", t(channel.isEmergency ? "youTalkEmergency" : "youTalk"), others.length > 0 ? saying(others) : group];
+  if (channel.mine === "queued") return ["queued", t("waiting", channel.position), others.length > 0 ? saying(others) : group];
   if (channel.mine === "denied") return ["denied", t("busy"), reason(channel)];
   if (channel.mine === "asking") return ["asking", t("asking"), group];
-  if (channel.talker) return ["taken", t("talking", person(channel.talker)), t("holdAnyway", group)];
+  if (others.length > 0) return ["taken", saying(others), t(channel.talker ? "holdAnyway" : "holdToJoinIn", group)];
   return ["ready", t("holdToTalk"), group];
 }
 
@@ -237,7 +244,7 @@ function draw(nowMs) {
   showLevel(byId("mic-level"), microphone.state === "on" ? level(microphone.meter) : 0);
   shown.levels();
   const channel = voice.channels.get(target);
-  const left = channel?.mine === "granted" ? Math.max(0, Math.ceil((channel.untilMs - Date.now()) / 1000)) : null;
+  const left = channel?.mine === "granted" && channel.untilMs !== null ? Math.max(0, Math.ceil((channel.untilMs - Date.now()) / 1000)) : null;
   const text = left === null ? "" : t("secondsLeft", left);
   if (byId("left").textContent !== text) byId("left").textContent = text;
   // A word of warning before the server cuts in.

@@ -73,7 +73,8 @@ export class Voice {
   // MARK: what channels ask and tell
 
   joining(gid) {
-    return { request: "join", room: gid, id: this.uid, display: this.#display, floor: true, events: "floor" };
+    // Muted: an open group does not hear us before the button is down either.
+    return { request: "join", room: gid, id: this.uid, display: this.#display, floor: true, events: "floor", muted: true };
   }
 
   /** A channel that failed tries again, unless it has been left or waits for a session. */

@@ -183,6 +183,49 @@ def test_who_talks_is_shown_and_heard_and_the_busy_are_told(page, stack, bus, sp
         device.close()
 
 
+def test_in_an_open_group_all_talk_at_once_and_are_shown(page, stack, bus, speech):
+    answer = requests.post(stack.address["bo"] + "/v1/groups", timeout=20, json={
+        "group_name": "Console open", "dispatcher_id": DISPATCHER, "members": [3, 4], "mode": "open"})
+    assert answer.status_code == 201, answer.text
+    gid = answer.json()["gid"]
+    page.wait(lambda: "Console open" in page.text("#groups"), "the new group")
+    radios = [Device(stack, gid, uid) for uid in (3, 4)]
+    talks = [threading.Thread(target=radio.talk, args=([p for p in speech if len(p) > 10][:50] * 12,)) for radio in radios]
+    talks[0].start()
+    wait_for(lambda: [e for e in radios[1].janus.of(radios[1].handle) if e.get("audiobridge") == "talking"], 5, "the first voice")
+    page.monitor(gid)
+    page.find(f"#groups [data-gid='{gid}']").click()
+    page.wait(lambda: page.text("#talk b") == "radio 3 (3) talks", "who talked before we came", 5)
+    talks[1].start()
+    page.wait(lambda: page.text("#talk b") == "radio 3 (3) and radio 4 (4) talk", "both", 5)
+    page.language("zh")
+    page.wait(lambda: "正在讲话" in page.text("#talk b") and "一起讲话" in page.text("#talk span"), "both in Chinese", 5)
+    page.language("en")
+    page.shot("open")
+    since = len(radios[1].janus.of(radios[1].handle))
+    people = lambda: radios[1].janus.message(radios[1].handle, {"request": "listparticipants", "room": gid})["participants"]
+    assert {p["id"]: p["muted"] for p in people()} == {3: False, 4: False, DISPATCHER: True}
+    page.find("#detail").click()
+    page.keys().key_down(Keys.SPACE).perform()
+    page.wait(lambda: page.channel(gid, "mine") == "granted", "the grant", 3)
+    wait_for(lambda: [e for e in radios[1].janus.of(radios[1].handle)[since:] if e.get("audiobridge") == "talking" and e["id"] == DISPATCHER], 5, "our voice")
+    time.sleep(1)
+    assert page.channel(gid, "mine") == "granted" and page.text("#talk b") == "You talk" and "radio 3" in page.text("#talk span")
+    assert page.text("#left") == "", "nobody's time is up"
+    page.shot("talking in an open group")
+    page.keys().key_up(Keys.SPACE).perform()
+    page.wait(lambda: page.channel(gid, "mine") == "none", "the release", 3)
+    wait_for(lambda: {p["id"]: p["muted"] for p in people()} == {3: False, 4: False, DISPATCHER: True}, 3, "the release at the door")
+    for talk in talks:
+        talk.join()
+    page.wait(lambda: page.find("#talk").get_attribute("data-state") == "ready", "silence", 10)
+    assert "Everybody may talk" in page.text(f"#strips [data-gid='{gid}']")
+    record = wait_for(lambda: [t for t in bus.talks(DISPATCHER, gid)], 10, "our record")
+    assert float(record[0]["duration"]) > 0.5
+    for radio in radios:
+        radio.close()
+
+
 def test_an_emergency_is_held_shown_and_acknowledged(page, stack, bus):
     gid = page.create("Console three")
     page.monitor(gid)

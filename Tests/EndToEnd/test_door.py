@@ -50,6 +50,13 @@ def test_plugin_errors(janus, body, expected):
     assert janus.message(janus.attach(), body)["error_code"] == expected
 
 
+def test_what_is_asked_of_recordings_says_where_they_are(janus, room):
+    for request in ("enable_recording", "enable_mjrs"):
+        answer = janus.message(janus.attach(), {"request": request, "room": room, "record": True, "mjrs": True})
+        assert answer["error_code"] == 482 and request in answer["error"]
+        assert "always recorded" in answer["error"] and "/v1/talks" in answer["error"]
+
+
 @pytest.mark.parametrize("jsep, expected", [
     ("text", 467), ({}, 456), ({"type": 5}, 467), ({"type": "rollback", "sdp": ""}, 464), ({"type": "offer"}, 456), ({"type": "offer", "sdp": 5}, 467),
     ({"type": "offer", "sdp": "nonsense"}, 465), ({"type": "answer", "sdp": "v=0"}, 465),

@@ -5,6 +5,7 @@ import pytest
 
 from harness import Device, Janus, code, wait_for
 from peer import Peer, loud, tone
+from test_floor import mcpt, subtypes
 import numpy
 
 
@@ -66,6 +67,24 @@ def test_the_muted_are_not_heard(stack, bus, open_room, speech):
     radio.talk(voiced[:25])
     assert listener.receive(0.2)[0] == []
     for device in (radio, listener):
+        device.close()
+
+
+def test_who_asks_for_the_floor_has_it_beside_the_others(stack, bus, open_room):
+    devices = [Device(stack, open_room, uid, muted=True) for uid in (1, 2)]
+    radio = Device(stack, open_room, 3, rtcp=True, muted=True)
+    for device in devices:
+        granted = device.floor("request")
+        assert granted["state"] == "granted" and "duration" not in granted
+    radio.send(mcpt(0, radio.ssrc, [(0, b"\0\0")]))
+    wait_for(lambda: 1 in subtypes(radio.receive(0.2)[1]), 5, "Granted by RTCP")
+    people = lambda: {p["id"]: p["muted"] for p in radio.janus.message(radio.handle, {"request": "listparticipants", "room": open_room})["participants"]}
+    assert people() == {1: False, 2: False, 3: False}
+    assert devices[0].floor("release")["state"] == "idle"
+    assert people() == {1: True, 2: False, 3: False}
+    radio.send(mcpt(4, radio.ssrc))
+    wait_for(lambda: 5 in subtypes(radio.receive(0.2)[1]), 5, "Idle by RTCP")
+    for device in (*devices, radio):
         device.close()
 
 

@@ -7,6 +7,7 @@ import requests
 
 from harness import Device, Janus, code, decoded_ms, wait_for
 from peer import Connection, Peer, level, loud, peak, tone
+from test_console import chromium
 from test_srtp import SecureDevice
 
 
@@ -227,3 +228,94 @@ def test_new_ice_credentials_restart_ice_and_nothing_else(stack, bus, room, spee
     assert loud(peer.sound(since), 200) > 0.5
     for device in (peer, radio):
         device.close()
+
+
+# A browser's connection with a camera before the microphone, all on one port; a tone stands for the voice.
+MAX_BUNDLE = """
+const [done] = arguments;
+const context = new AudioContext(), tone = context.createOscillator(), out = context.createMediaStreamDestination();
+tone.connect(out);
+tone.start();
+window.pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+pc.addTransceiver("video");
+pc.addTransceiver(out.stream.getAudioTracks()[0]);
+pc.createOffer().then((offer) => pc.setLocalDescription(offer)).then(() => done(pc.localDescription.sdp));
+"""
+
+
+@pytest.mark.parametrize("like", ["chromium", "firefox"])
+def test_a_browser_whose_audio_shares_the_videos_port_talks_and_hears(like, stack, bus, room, speech, tmp_path):
+    driver, janus, radio = chromium(tmp_path), Janus(stack.address["media"]["janus"]), Device(stack, room, 2)
+    try:
+        driver.get(stack.address["bo"] + "/")
+        sdp = driver.execute_async_script(MAX_BUNDLE)
+        if like == "firefox":
+            # The port and all that belongs to it stand in the first section alone.
+            head, audio = sdp.split("m=audio 9 ")
+            audio = [line for line in audio.splitlines() if not line.startswith(("a=ice-", "a=fingerprint", "a=setup", "a=rtcp-mux", "a=candidate"))]
+            sdp = "\r\n".join([head + "m=audio 0 " + audio[0], "a=bundle-only", *audio[1:]]) + "\r\n"
+        handle = janus.attach()
+        answer = janus.ask({"janus": "message", "handle_id": handle, "jsep": {"type": "offer", "sdp": sdp}, "body": {
+            "request": "join", "room": room, "id": 1, "floor": True}}, True)["jsep"]
+        assert "a=group:BUNDLE 0 1\r\n" in answer["sdp"] and "a=inactive" in answer["sdp"], "to reject the video would take the audio along"
+        problem = driver.execute_async_script(
+            "const [answer, done] = arguments; pc.setRemoteDescription(answer).then(() => done(''), (error) => done(error.message))", answer)
+        assert problem == ""
+        wait_for(lambda: driver.execute_script("return pc.connectionState") == "connected", 15, "the connection")
+        # It sends all the time, and may be told that it must not just before it may.
+        janus.message(handle, {"request": "floor", "action": "request"})
+        wait_for(lambda: [e for e in janus.of(handle) if e.get("state") == "granted"], 5, "the grant")
+        assert len(radio.receive(1.0, 40)[0]) >= 40, "the radio hears the browser"
+        janus.message(handle, {"request": "floor", "action": "release"})
+        radio.wait_floor("idle")
+        assert radio.floor("request")["state"] == "granted"
+        radio.talk(speech[:50])
+        received = ("const [done] = arguments; pc.getStats().then((stats) => done([...stats.values()].find("
+                    "(one) => one.type === 'inbound-rtp' && one.kind === 'audio')?.packetsReceived ?? 0))")
+        wait_for(lambda: driver.execute_async_script(received) >= 45, 5, "the radio's packets in the browser")
+    finally:
+        driver.quit()
+        janus.close()
+        radio.close()
+
+
+def test_media_is_told_when_it_comes_and_when_it_stops(stack, bus, room):
+    peer, listener = Peer(stack, room, 1), Peer(stack, room, 2, change=lambda sdp: sdp.replace("a=sendrecv", "a=recvonly"))
+    for one in (peer, listener):
+        one.wait_up()
+    told = lambda one: [(e["type"], e["mid"], e["receiving"]) for e in one.janus.events if e["janus"] == "media"]
+    mid = re.search("a=mid:(.*)\r", peer.answer["sdp"])[1]
+    wait_for(lambda: told(peer), 5, "its media")
+    order = [e["janus"] for e in peer.janus.events if e["janus"] in ("webrtcup", "media")]
+    assert order == ["webrtcup", "media"]
+    sender = peer.pc.getSenders()[0]
+    sender.replaceTrack(None)
+    wait_for(lambda: len(told(peer)) > 1, 5, "its end")
+    sender.replaceTrack(peer.track)
+    wait_for(lambda: len(told(peer)) > 2, 5, "its media again")
+    time.sleep(1.5)
+    assert told(peer) == [("audio", mid, True), ("audio", mid, False), ("audio", mid, True)], "changes only"
+    assert told(listener) == [], "who only listens has nothing to be received"
+    assert not [e for e in peer.janus.events + listener.janus.events if e["janus"] == "slowlink"]
+    for one in (peer, listener):
+        one.close()
+
+
+def test_a_lossy_link_is_told_as_slow(stack, bus, room):
+    peer = Peer(stack, room, 1)
+    peer.wait_up()
+    transport, count = peer.pc.getSenders()[0].transport, 0
+    send = transport._send_rtp
+
+    async def lossy(data):
+        nonlocal count
+        count += 1
+        if count % 3:
+            await send(data)
+    transport._send_rtp = lossy
+    peer.janus.message(peer.handle, {"request": "floor", "action": "request"})
+    slow = wait_for(lambda: next((e for e in peer.janus.events if e["janus"] == "slowlink"), None), 5, "the word of it")
+    assert slow["sender"] == peer.handle and slow["media"] == "audio" and slow["uplink"] is False and 5 <= slow["lost"] <= 30, slow
+    time.sleep(2)
+    assert len([e for e in peer.janus.events if e["janus"] == "slowlink"]) <= 4, "once a second at most"
+    peer.close()

@@ -96,6 +96,17 @@ final class BenchDoor: Door {
         let continuation: CheckedContinuation<Result<DoorAnswer, Refusal>, Never>
     }
     private let state = Mutex(State())
+    /// What is told of a user's peer.
+    struct Link: Sendable, Equatable {
+        let uid: UInt64
+        let news: LinkNews
+        init(_ uid: UInt64, _ news: LinkNews) { (self.uid, self.news) = (uid, news) }
+    }
+    /// In the order in which it was told.
+    private let (links, told) = AsyncStream.makeStream(of: Link.self)
+
+    /// The next of them, waited for.
+    func nextLink() async -> Link? { await links.first { _ in true } }
 
     func ask(_ request: DoorRequest, _ plane: MediaPlane) async -> Result<DoorAnswer, Refusal> { await answer(to: post(request, plane)) }
 
@@ -132,7 +143,8 @@ final class BenchDoor: Door {
                 return waiting
             }
             waiting?.continuation.resume(returning: result)
-        case .link, .notice, .ended: break
+        case .link(let endpoint, let news): told.yield(Link(endpoint.value, news))
+        case .notice, .ended: break
         }
     }
 

@@ -103,6 +103,24 @@ import Testing
         #expect(statistics.block(at: 0).map { UInt16(truncatingIfNeeded: $0.highestSequence) } == start &+ 205)
     }
 
+    @Test(arguments: [5, 30, 5_000, 40_000, 70_000])
+    func whatWasSentBetweenBurstsWasNotLost(_ start: Int) {
+        var statistics = ReceptionStatistics()
+        feed(&statistics, 0..<5)
+        statistics.burst()
+        feed(&statistics, (start..<start + 20).filter { $0 != start + 7 })
+        #expect(statistics.expected == 25 && statistics.lost == 1)
+        #expect(statistics.block(at: 0)?.highestSequence == UInt32(start + 19) % 65_536)
+    }
+
+    @Test func aPacketThatComesLateIntoABurstIsOneOfTheOldOnes() {
+        var statistics = ReceptionStatistics()
+        feed(&statistics, [0, 1, 3])
+        statistics.burst()
+        feed(&statistics, [2, 4, 5])
+        #expect(statistics.expected == 6 && statistics.lost == 0 && statistics.block(at: 0)?.highestSequence == 5)
+    }
+
     @Test func theSendersClockComesBack() throws {
         var statistics = ReceptionStatistics()
         feed(&statistics, 0..<2)

@@ -5,7 +5,7 @@ import Testing
 @testable import Room
 
 /// A room with a clock that is turned by hand, and a generator that gives the same numbers each time.
-private struct RoomBench {
+struct RoomBench {
     var room: RoomStateMachine
     var random = Counter()
     var at = Moment(monotonic: 1_000_000_000, wallMs: 1_700_000_000_000)
@@ -18,15 +18,18 @@ private struct RoomBench {
         }
     }
 
-    init(_ change: (inout RoomRules) -> Void = { _ in }, options: GroupOptions = GroupOptions()) throws {
+    init(_ change: (inout RoomRules) -> Void = { _ in }, mode: RoomMode = .ptt, options: GroupOptions = GroupOptions()) throws {
         var rules = RoomRules()
         change(&rules)
         let gid = try #require(GroupID(470))
-        room = RoomStateMachine(RoomIdentity(gid: gid, name: "Test", dispatcher: 7, options: options), rules: rules)
+        room = RoomStateMachine(RoomIdentity(gid: gid, name: "Test", dispatcher: 7, mode: mode, options: options), rules: rules)
     }
 
-    mutating func join(_ uid: Int64, role: Role = .member, endpoint: UInt64? = nil) throws -> [RoomEffect] {
-        let joining = Joining(uid: user(uid), display: "u\(uid)", endpoint: EndpointID(endpoint ?? UInt64(uid)))
+    mutating func join(_ uid: Int64, role: Role = .member, endpoint: UInt64? = nil, _ change: (inout Joining) -> Void = { _ in }) throws
+        -> [RoomEffect]
+    {
+        var joining = Joining(uid: user(uid), display: "u\(uid)", endpoint: EndpointID(endpoint ?? UInt64(uid)))
+        change(&joining)
         return try room.join(joining, role: role, at: at, random: &random)
     }
 
@@ -45,7 +48,7 @@ private struct RoomBench {
     }
 }
 
-private func user(_ value: Int64) -> UserID { UserID(value) ?? { preconditionFailure("test user") }() }
+func user(_ value: Int64) -> UserID { UserID(value) ?? { preconditionFailure("test user") }() }
 
 private func news(_ effects: [RoomEffect]) -> [RoomNews] { effects.compactMap { if case .publish(let news) = $0 { news } else { nil } } }
 

@@ -97,8 +97,8 @@ public enum AudioBridgeRequest: Sendable, Equatable {
     case playFile(room: GroupID, Announcement, key: Key)
     case stopFile(room: GroupID, id: String, key: Key)
     case isPlaying(room: GroupID, id: String, key: Key)
-    /// Known, but there is nothing for it here.
-    case notOffered(String)
+    /// Known, but there is nothing for it here: its name, and what is there in its place.
+    case notOffered(String, instead: String)
 
     /// Whether a body is answered at once (`success`), not by `ack` and an event (Janus AudioBridge documentation).
     public static func isSynchronous(_ body: JSONValue) -> Bool {
@@ -157,7 +157,11 @@ public enum AudioBridgeRequest: Sendable, Equatable {
         case "play_file": self = .playFile(room: try fields.room(), try Announcement(fields), key: key)
         case "stop_file": self = .stopFile(room: try fields.room(), id: try fields.needed("file_id"), key: key)
         case "is_playing": self = .isPlaying(room: try fields.room(), id: try fields.needed("file_id"), key: key)
-        case "enable_recording", "enable_mjrs", "stop_all_files", "listannouncements": self = .notOffered(name)
+        case "enable_recording", "enable_mjrs":
+            let instead = "every talk is always recorded, as an MP3 of its own: the back office lists them at /v1/talks?gid= with file_url"
+            self = .notOffered(name, instead: instead)
+        case "stop_all_files", "listannouncements":
+            self = .notOffered(name, instead: "announcements are asked after and stopped one by one, by is_playing and stop_file")
         default: throw Refusal(.invalidRequest, "Unknown request '\(name)'")
         }
     }

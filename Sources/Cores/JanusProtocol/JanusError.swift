@@ -7,6 +7,7 @@ public struct JanusError: Error, Sendable, Equatable {
     /// An error.
     public init(_ code: Int, _ reason: String) { (self.code, self.reason) = (code, reason) }
 
+    /// A wrong `token`, too. 405 is for a good one that may not use a plugin: here there is one plugin, and a good token is good for it.
     static let unauthorized = JanusError(403, "Unauthorized request (wrong or missing secret/token)")
     static func invalidJSON(_ why: String) -> JanusError { JanusError(454, "Invalid JSON: \(why)") }
     static let notAnObject = JanusError(455, "Not a JSON object")

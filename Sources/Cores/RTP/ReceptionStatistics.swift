@@ -128,6 +128,8 @@ public struct RemoteReception: Sendable {
     /// Received in all, by the listener's reports.
     public private(set) var received: Int64 = 0
     private var prior: (highest: UInt32, lost: Int32)?
+    /// Packets of the last report's interval, and how many of them were lost.
+    public private(set) var latest: (sent: Int64, lost: Int64) = (0, 0)
 
     /// No report so far.
     public init() {}
@@ -142,11 +144,13 @@ public struct RemoteReception: Sendable {
             // A wrong clock gives half the number range; a round trip of over 30 s is none.
             if roundTrip < 30 << 16 { rttMs = Int(UInt64(roundTrip) * 1_000 / 65_536) }
         }
+        latest = (0, 0)
         if let prior {
             let sent = Int64(Int32(bitPattern: block.highestSequence &- prior.highest))
             if sent > 0, sent < 1 << 20 {
                 let lostNow = max(0, Int64(block.totalLost &- prior.lost))
                 received += max(0, sent - lostNow)
+                latest = (sent, min(lostNow, sent))
                 quality.measure(lost: min(lostNow, sent), of: sent)
             }
         }

@@ -90,8 +90,8 @@ public struct Participant: Sendable, Equatable {
 
 /// What a participant is told; a door puts it into its own words.
 public enum Notice: Sendable, Equatable {
-    /// It has the floor.
-    case granted(durationMs: Int, priority: UInt8, tier: Tier, stream: FloorStream)
+    /// It has the floor; no duration: it may talk for as long as it likes, beside others (open rooms).
+    case granted(durationMs: Int?, priority: UInt8, tier: Tier, stream: FloorStream)
     /// Somebody talks.
     case taken(holder: UserID, display: String, stream: FloorStream, tier: Tier, sequence: UInt16)
     /// Nobody talks.

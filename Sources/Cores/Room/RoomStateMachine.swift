@@ -56,7 +56,7 @@ public struct RoomStateMachine: Sendable {
     /// Who may talk.
     public private(set) var floor: FloorStateMachine
     /// Everybody here.
-    public private(set) var participants: [UserID: Participant] = [:]
+    public internal(set) var participants: [UserID: Participant] = [:]
     /// The passes that a join needs; nil: none (AudioBridge `allowed`).
     public var passes: Set<String>?
     /// Everybody muted by an administrator, and whoever comes.
@@ -237,6 +237,7 @@ public struct RoomStateMachine: Sendable {
             if !muted { self.muted = [] }
         }
         for one in uid.map({ [$0] }) ?? participants.keys.sorted() {
+            if muted { effects += cutOff(one) }
             participants[one]?.barred = muted
             run(muted ? .bar(one) : .unbar(one), moment, &random, &effects)
             let isMuted = identity.mode == .ptt || muted || participants[one]?.muted == true
@@ -273,29 +274,6 @@ public struct RoomStateMachine: Sendable {
         if identity.mode == .open { return open(input) }
         run(input, moment, &random, &effects)
         return effects
-    }
-
-    /// In an open room everybody talks who is not muted: asking for the floor unmutes, giving it back mutes.
-    private mutating func open(_ input: FloorInput) -> [RoomEffect] {
-        switch input {
-        case .request(let uid, _, _, _): return setMuted(false, uid)
-        case .release(let uid): return setMuted(true, uid)
-        case .position(let uid), .emergency(let uid): return [.tell(uid, .denied(.other, retryAfterMs: nil))]
-        case .cancelEmergency(_, by: let canceller): return canceller.map { [.tell($0, .denied(.other, retryAfterMs: nil))] } ?? []
-        default: return []
-        }
-    }
-
-    private mutating func setMuted(_ muted: Bool, _ uid: UserID) -> [RoomEffect] {
-        guard participants[uid] != nil else { return [] }
-        participants[uid]?.muted = muted
-        return [.tellAll(except: nil, .muted(uid, muted))]
-    }
-
-    /// Whether somebody is heard in an open room.
-    public func maySpeak(_ uid: UserID) -> Bool {
-        guard identity.mode == .open, let participant = participants[uid] else { return false }
-        return participant.muted != true && !participant.barred && !participant.listenOnly
     }
 
     /// Decides on an RTP packet without allocating.

@@ -1,4 +1,5 @@
-/// The server's answer to an offer: one audio section with Opus, everything else rejected, in the offer's order.
+/// The server's answer to an offer: one audio section with Opus, everything else rejected, in the offer's order; but a section that the audio
+/// needs for its transport stays, and carries nothing of its own.
 public struct AudioAnswer: Sendable {
     /// A place where the server can be reached, as ICE names it (RFC 8839 §5.1).
     public struct Candidate: Sendable, Equatable {
@@ -40,36 +41,65 @@ public struct AudioAnswer: Sendable {
     /// The text.
     public func text(for offer: AudioOffer) -> String {
         var lines = ["v=0", "o=- \(sessionID) \(version) IN IP4 127.0.0.1", "s=Talkburst", "t=0 0"]
-        if offer.isBundled { lines.append("a=group:BUNDLE \(offer.mid)") }
+        let tag = offer.carrier.flatMap { Self.mid(of: offer.sections[$0]) }
+        if offer.isBundled { lines.append("a=group:BUNDLE \(tag.map { $0 + " " } ?? "")\(offer.mid)") }
         lines += ["a=ice-lite", "a=msid-semantic: WMS *"]
         for (index, section) in offer.sections.enumerated() {
-            if index == offer.index { lines += audio(offer, section) } else { lines += rejected(section) }
+            switch index {
+            case offer.index: lines += audio(offer, section)
+            case offer.carrier: lines += carrier(offer, section)
+            default: lines += rejected(section)
+            }
         }
         return lines.map { $0 + "\r\n" }.joined()
     }
 
     private func audio(_ offer: AudioOffer, _ section: SessionDescription.Media) -> [String] {
         let type = offer.payloadType
-        let ip = candidates.first?.ip ?? "0.0.0.0"
-        var lines = [
-            "m=audio \(candidates.first?.port ?? 9) \(section.transport) \(type)",
-            "c=IN \(ip.utf8.contains(UInt8(ascii: ":")) ? "IP6" : "IP4") \(ip)",
-        ]
+        var lines = head(section, "\(type)")
         if !offer.mid.isEmpty { lines.append("a=mid:\(offer.mid)") }
         lines += ["a=\(offer.direction.mirrored.rawValue)", "a=rtcp-mux", "a=rtpmap:\(type) opus/48000/2"]
         lines.append("a=fmtp:\(type) \(Self.parameters(offer.parameters))")
         if let ptime = offer.ptime, (10...120).contains(ptime) { lines.append("a=ptime:\(ptime)") }
         if let level = offer.levelExtension { lines.append("a=extmap:\(level) urn:ietf:params:rtp-hdrext:ssrc-audio-level") }
-        lines += ["a=ice-ufrag:\(ufrag)", "a=ice-pwd:\(password)", "a=fingerprint:\(fingerprint)"]
-        // We let the peer begin wherever it can: it knows first when a path is there.
-        lines.append("a=setup:\(offer.setup == .passive ? "active" : "passive")")
-        for (place, candidate) in candidates.enumerated() { lines.append(Self.line(candidate, place)) }
-        lines.append("a=end-of-candidates")
+        if offer.carrier == nil { lines += transport(offer) }
         if offer.direction != .sendonly, offer.direction != .inactive {
             lines += ["a=msid:talkburst talkburst-audio", "a=ssrc:\(ssrc) cname:\(cname)", "a=ssrc:\(ssrc) msid:talkburst talkburst-audio"]
         }
         return lines
     }
+
+    /// The first lines of a section that stays.
+    private func head(_ section: SessionDescription.Media, _ format: String) -> [String] {
+        let ip = candidates.first?.ip ?? "0.0.0.0"
+        return [
+            "m=\(section.kind) \(candidates.first?.port ?? 9) \(section.transport) \(format)",
+            "c=IN \(ip.utf8.contains(UInt8(ascii: ":")) ? "IP6" : "IP4") \(ip)",
+        ]
+    }
+
+    /// What stands in the section that a BUNDLE group is tagged with, for all of them (RFC 9143 §7.1.3).
+    private func transport(_ offer: AudioOffer) -> [String] {
+        var lines = ["a=ice-ufrag:\(ufrag)", "a=ice-pwd:\(password)", "a=fingerprint:\(fingerprint)"]
+        // We let the peer begin wherever it can: it knows first when a path is there.
+        lines.append("a=setup:\(offer.setup == .passive ? "active" : "passive")")
+        for (place, candidate) in candidates.enumerated() { lines.append(Self.line(candidate, place)) }
+        return lines + ["a=end-of-candidates"]
+    }
+
+    /// The section whose transport the audio shares: to reject it would take the audio along, so it stays, inactive, with what it offers first.
+    private func carrier(_ offer: AudioOffer, _ section: SessionDescription.Media) -> [String] {
+        let format = section.formats.first ?? "0"
+        var lines = head(section, format)
+        if let mid = Self.mid(of: section) { lines.append("a=mid:\(mid)") }
+        lines += ["a=inactive", "a=rtcp-mux"]
+        for attribute in section.attributes where ["rtpmap", "fmtp"].contains(attribute.name) && attribute.value.hasPrefix(format + " ") {
+            lines.append("a=\(attribute.name):\(attribute.value)")
+        }
+        return lines + transport(offer)
+    }
+
+    private static func mid(of section: SessionDescription.Media) -> Substring? { section.attributes.first { $0.name == "mid" }?.value }
 
     /// Opus' parameters as offered, with in-band FEC, which the recorder and the listeners can use.
     private static func parameters(_ offered: String?) -> String {
@@ -89,7 +119,7 @@ public struct AudioAnswer: Sendable {
 
     private func rejected(_ section: SessionDescription.Media) -> [String] {
         var lines = ["m=\(section.kind) 0 \(section.transport) \(section.formats.first ?? "0")", "c=IN IP4 0.0.0.0"]
-        if let mid = section.attributes.first(where: { $0.name == "mid" }) { lines.append("a=mid:\(mid.value)") }
+        if let mid = Self.mid(of: section) { lines.append("a=mid:\(mid)") }
         return lines + ["a=inactive"]
     }
 }

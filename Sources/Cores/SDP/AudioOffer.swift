@@ -20,6 +20,8 @@ public struct AudioOffer: Sendable, Equatable {
     public var mid: String
     /// Which of the sections it is.
     public var index: Int
+    /// Another section that the audio has no transport without: its BUNDLE group is tagged with it. The answer must not reject it.
+    public var carrier: Int?
     /// All sections, for an answer with as many.
     public var sections: [SessionDescription.Media]
     /// Whether the section is in a BUNDLE group (RFC 9143).
@@ -50,20 +52,24 @@ public struct AudioOffer: Sendable, Equatable {
     public init(_ description: SessionDescription) throws(SDPError) {
         guard !description.media.isEmpty else { throw SDPError(line: 0, "there is no m= section") }
         let found = description.media.enumerated().lazy.compactMap { index, media in
-            media.kind == "audio" && media.port != 0 && media.isSecure
+            media.kind == "audio" && AudioOffer.isOn(media, description) && media.isSecure
                 ? AudioOffer.opus(in: media).map { (index, media, $0) } : nil
         }
         guard let (index, media, payloadType) = found.first else {
             throw SDPError(line: description.media[0].line, "there is no audio section with opus/48000/2 over UDP/TLS/RTP/SAVPF")
         }
         (self.index, sections, self.payloadType) = (index, description.media, payloadType)
+        carrier = AudioOffer.carrier(of: index, description)
+        let tagged = description.tagged(media).map { description.media[$0] }
+        // The tagged section alone need have the transport's attributes (RFC 9143 §7.1.3).
+        let transport = (carrier == nil ? [media, tagged] : [tagged, media]).compactMap { $0 }
         func needed(_ name: String, _ example: String) throws(SDPError) -> SDPAttribute {
-            guard let attribute = description.value(name, of: media), !attribute.value.isEmpty else {
+            guard let attribute = description.values(name, in: transport).first, !attribute.value.isEmpty else {
                 throw SDPError(line: media.line, "the audio section has no a=\(name):\(example)")
             }
             return attribute
         }
-        guard description.value("rtcp-mux", of: media) != nil else {
+        guard !description.values("rtcp-mux", in: transport).isEmpty else {
             throw SDPError(line: media.line, "a=rtcp-mux is needed: RTCP has no port of its own here (RFC 5761)")
         }
         let (fragment, secret) = (try needed("ice-ufrag", "…"), try needed("ice-pwd", "…"))
@@ -73,17 +79,19 @@ public struct AudioOffer: Sendable, Equatable {
         guard (22...256).contains(secret.value.utf8.count), AudioOffer.isICE(secret.value) else {
             throw SDPError(line: secret.line, "a=ice-pwd must have 22 to 256 letters, digits, + or / (RFC 8839)")
         }
-        let print = try needed("fingerprint", "sha-256 AA:BB:…")
-        let parts = print.value.words.map(String.init)
-        guard parts.count == 2 else { throw SDPError(line: print.line, "must look like a=fingerprint:sha-256 AA:BB:…") }
-        let word = description.value("setup", of: media)
+        let first = try needed("fingerprint", "sha-256 AA:BB:…")
+        let prints = description.values("fingerprint", in: transport).map { $0.value.words.map(String.init) }
+        guard let print = AudioOffer.best(prints.filter { $0.count == 2 }) else {
+            throw SDPError(line: first.line, "must look like a=fingerprint:sha-256 AA:BB:…")
+        }
+        let word = description.values("setup", in: transport).first
         guard let setup = Setup(rawValue: word?.value.lowercased() ?? "actpass") else {
             throw SDPError(line: word?.line ?? media.line, "a=setup must be actpass, active or passive")
         }
         (ufrag, password) = (String(fragment.value), String(secret.value))
-        (fingerprintHash, fingerprint, self.setup) = (parts[0], parts[1], setup)
+        (fingerprintHash, fingerprint, self.setup) = (print[0], print[1], setup)
         mid = description.value("mid", of: media).map { String($0.value) } ?? ""
-        isBundled = AudioOffer.isBundled(mid, description)
+        isBundled = description.bundle(of: media) != nil
         parameters = media.attributes.first { $0.name == "fmtp" && $0.value.hasPrefix("\(payloadType) ") }
             .map { String($0.value.drop { $0 != " " }.dropFirst()) }
         ptime = media.attributes.first { $0.name == "ptime" }.flatMap { Int($0.value) }
@@ -109,12 +117,29 @@ public struct AudioOffer: Sendable, Equatable {
         }
     }
 
-    private static func isBundled(_ mid: String, _ description: SessionDescription) -> Bool {
-        description.attributes.contains { attribute in
-            guard attribute.name == "group" else { return false }
-            let words = attribute.value.words
-            return words.first == "BUNDLE" && words.dropFirst().contains { $0 == mid }
-        }
+    /// Whether a section is meant to be used: it has a port, or shares another's (RFC 9143 §6).
+    private static func isOn(_ media: SessionDescription.Media, _ description: SessionDescription) -> Bool {
+        media.port != 0 || (media.attributes.contains { $0.name == "bundle-only" } && description.bundle(of: media) != nil)
+    }
+
+    /// The section that lends its transport to the audio, where the audio has none of its own to go on with: under `max-bundle` a browser
+    /// makes one for the first section only, and gives all up where that is rejected.
+    private static func carrier(of index: Int, _ description: SessionDescription) -> Int? {
+        let audio = description.media[index]
+        guard let tagged = description.tagged(audio), tagged != index, description.media[tagged].isSecure,
+            description.media[tagged].port != 0
+        else { return nil }
+        func fragment(_ media: SessionDescription.Media) -> Substring? { media.attributes.first { $0.name == "ice-ufrag" }?.value }
+        let own = fragment(audio)
+        return audio.port == 0 || own == nil || own == fragment(description.media[tagged]) ? tagged : nil
+    }
+
+    /// Hash functions, the best first: of several fingerprints of one certificate the best is compared (RFC 8122 §5.1).
+    private static let hashes = ["sha-512", "sha-384", "sha-256", "sha-224", "sha-1"]
+
+    private static func best(_ fingerprints: [[String]]) -> [String]? {
+        func rank(_ fingerprint: [String]) -> Int { hashes.firstIndex(of: fingerprint[0].lowercased()) ?? hashes.count }
+        return fingerprints.min { rank($0) < rank($1) }
     }
 
     private static func extensionID(_ uri: String, in media: SessionDescription.Media) -> UInt8? {

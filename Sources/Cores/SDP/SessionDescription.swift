@@ -26,7 +26,7 @@ public struct SessionDescription: Sendable, Equatable {
     public struct Media: Sendable, Equatable {
         /// `audio`, `video`, `application` …
         public var kind: String
-        /// 0: rejected.
+        /// 0: rejected, or (with `a=bundle-only`) at the port of another section of its BUNDLE group.
         public var port: Int
         /// `UDP/TLS/RTP/SAVPF` …
         public var transport: String
@@ -101,6 +101,28 @@ public struct SessionDescription: Sendable, Equatable {
     /// The value of a section's attribute, its own or the session's.
     public func value(_ name: String, of media: Media) -> SDPAttribute? {
         media.attributes.first { $0.name == name } ?? attributes.first { $0.name == name }
+    }
+
+    /// All values of an attribute in the first of these sections that has it, else the session's.
+    func values(_ name: String, in sections: [Media]) -> [SDPAttribute] {
+        for section in sections {
+            let found = section.attributes.filter { $0.name == name }
+            if !found.isEmpty { return found }
+        }
+        return attributes.filter { $0.name == name }
+    }
+
+    /// The identifications of the sections in the BUNDLE group of this one; nil where it is in none (RFC 9143).
+    func bundle(of media: Media) -> [Substring]? {
+        guard let mid = media.attributes.first(where: { $0.name == "mid" })?.value else { return nil }
+        return attributes.lazy.filter { $0.name == "group" }.map(\.value.words)
+            .first { $0.first == "BUNDLE" && $0.dropFirst().contains(mid) }.map { Array($0.dropFirst()) }
+    }
+
+    /// Which section the BUNDLE group of this one is tagged with: it speaks for the transport of all.
+    func tagged(_ media: Media) -> Int? {
+        guard let tag = bundle(of: media)?.first else { return nil }
+        return self.media.firstIndex { section in section.attributes.contains { $0.name == "mid" && $0.value == tag } }
     }
 }
 

@@ -13,7 +13,7 @@ extension JanusDoor {
         switch event {
         case .answer(let token, let result): answer(token, result)
         case .notice(let endpoints, let notice, let room): tell(endpoints, notice, room)
-        case .link(let endpoint, let isUp, let reason): link(endpoint.handle, isUp, reason)
+        case .link(let endpoint, let news): link(endpoint.handle, news)
         case .ended(let endpoint, let notice, let room):
             let seat = state.withLock { state -> Seat? in
                 guard state.seats[endpoint.handle]?.room == room else { return nil }
@@ -66,8 +66,9 @@ extension JanusDoor {
             send(["audiobridge": "left", "room": .id(seat.room), "id": .id(seat.uid)], to: handle, transaction: transaction)
         case (.configure(let offer), let answer):
             let found = state.withLock { state -> Seat? in
-                if offer != nil {
+                if let offer {
                     state.seats[handle]?.isPeer = true
+                    state.seats[handle]?.mid = offer.mid
                     state.seats[handle]?.answers += 1
                 }
                 return state.seats[handle]
@@ -119,22 +120,26 @@ extension JanusDoor {
         return ["type": "answer", "sdp": .string(answer.text(for: offer))]
     }
 
-    /// A peer's media flows, or it is gone.
-    private func link(_ handle: Int64, _ isUp: Bool, _ reason: String) {
+    /// What happens to a peer's media, in the words of Janus's core.
+    private func link(_ handle: Int64, _ news: LinkNews) {
         let found = state.withLock { state in
-            state.sessions.connection(of: handle).flatMap { state.connections[$0] }.map { ($0, state.sessions.session(of: handle)) }
+            state.sessions.connection(of: handle).flatMap { state.connections[$0] }.map {
+                ($0, state.sessions.session(of: handle), state.seats[handle]?.mid ?? "")
+            }
         }
-        guard let (connection, session) = found, let session else { return }
-        func tell(_ word: String, _ more: [String: JSONValue]) {
-            let members = more.merging(["janus": .string(word), "session_id": .int(session), "sender": .int(handle)]) { own, _ in own }
-            connection.send(text: JSONValue.object(members).encoded())
-        }
-        if isUp {
-            tell("webrtcup", [:])
-            tell("media", ["type": "audio", "receiving": true])
-        } else {
-            tell("hangup", ["reason": .string(reason)])
-        }
+        guard let (connection, session, mid) = found, let session else { return }
+        var members: [String: JSONValue] =
+            switch news {
+            case .isUp: ["janus": "webrtcup"]
+            case .isDown(let reason): ["janus": "hangup", "reason": .string(reason)]
+            case .isReceiving(let isReceiving): ["janus": "media", "mid": .string(mid), "type": "audio", "receiving": .bool(isReceiving)]
+            // Janus's uplink is what it sends.
+            case .isSlow(let isHeard, let lost):
+                ["janus": "slowlink", "mid": .string(mid), "media": "audio", "uplink": .bool(isHeard), "lost": .int(Int64(lost))]
+            }
+        members["session_id"] = .int(session)
+        members["sender"] = .int(handle)
+        connection.send(text: JSONValue.object(members).encoded())
     }
 
     private func seated(
@@ -255,7 +260,7 @@ extension JanusDoor {
         switch notice {
         case .granted(let durationMs, let priority, let tier, let stream):
             body["state"] = "granted"
-            body["duration"] = .int(Int64((durationMs + 999) / 1_000))
+            body["duration"] = durationMs.map { .int(Int64(($0 + 999) / 1_000)) }
             body["priority"] = .int(Int64(priority))
             body["tier"] = .string(tier.name)
             if stream == .override { body["override"] = true }
@@ -296,6 +301,8 @@ extension JanusDoor {
             return [event(["participants": [["id": .id(uid), "muted": .bool(muted)]]])]
         }
         switch notice {
+        // An open room tells who is muted and who is heard by themselves.
+        case .granted(durationMs: nil, _, _, _): return []
         case .granted: return muted(me, false) + (me.map { [["audiobridge": "talking", "room": .id(room), "id": .id($0)]] } ?? [])
         case .taken(let holder, _, _, _, _):
             return muted(holder, false) + [["audiobridge": "talking", "room": .id(room), "id": .id(holder)]]

@@ -105,11 +105,7 @@ extension JanusDoor {
         case .resetDecoder:
             let seat = try joined(handle)
             send(.resetDecoder(seat.room, seat.uid, EndpointID(handle)), handle, transaction, .synchronous(["audiobridge": "success"]))
-        case .notOffered(let name):
-            throw Refusal(
-                .invalidRequest,
-                "Request '\(name)' is not offered by this version: every talk is recorded by itself, and announcements are stopped one by one"
-            )
+        case .notOffered(let name, let instead): throw Refusal(.invalidRequest, "Request '\(name)' is not offered: \(instead)")
         default: try administer(request, handle, transaction)
         }
     }
@@ -129,7 +125,7 @@ extension JanusDoor {
     private func join(_ join: AudioBridgeRequest.Join, _ offer: AudioOffer?, _ handle: Int64, _ transaction: String) throws(Refusal) {
         guard seat(handle) == nil else { throw Refusal(.alreadyJoined, "Already in a room (use changeroom to join another one)") }
         var (seat, joining) = try seating(join, handle)
-        seat.isPeer = offer != nil
+        (seat.isPeer, seat.mid) = (offer != nil, offer?.mid ?? "")
         var rtp = try offer.map { (offer) throws(Refusal) in try Self.media(offer) } ?? MediaDescription()
         // Media comes one way: where there is an offer, it says all about it.
         if let given = join.rtp, offer == nil {
@@ -186,7 +182,7 @@ extension JanusDoor {
         wanted.display = join.display ?? old.display
         wanted.floor = join.floor || old.speaksFloor
         var (seat, joining) = try seating(wanted, handle)
-        (seat.usesRTCP, seat.isPeer, seat.answers) = (old.usesRTCP, old.isPeer, old.answers)
+        (seat.usesRTCP, seat.isPeer, seat.mid, seat.answers) = (old.usesRTCP, old.isPeer, old.mid, old.answers)
         if old.usesRTCP { joining.signalling = .rtcp }
         send(.changeRoom(from: old.room, to: join.room, joining), handle, transaction, .changeRoom(seat))
     }

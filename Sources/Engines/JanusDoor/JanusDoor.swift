@@ -134,6 +134,8 @@ struct Seat: Sendable {
     var wantsFloor = false
     /// Has media by WebRTC.
     var isPeer = false
+    /// How its offer names the section of its audio.
+    var mid = ""
     /// How many answers it was given.
     var answers = 0
     /// A `floor` request whose answer is the next floor event.

@@ -14,10 +14,22 @@ public enum DoorEvent: Sendable {
     case answer(token: UInt64, Result<DoorAnswer, Refusal>)
     /// Tell these handles.
     case notice([EndpointID], Notice, GroupID)
-    /// A handle's WebRTC peer is there, or (with the reason) gone.
-    case link(EndpointID, isUp: Bool, reason: String)
+    /// Something about a handle's WebRTC peer.
+    case link(EndpointID, LinkNews)
     /// This handle is in no room any more, and is told so.
     case ended(EndpointID, Notice, GroupID)
+}
+
+/// What happens to a WebRTC peer's media.
+public enum LinkNews: Sendable, Equatable {
+    /// There are keys: media may flow.
+    case isUp
+    /// The peer is gone, and why.
+    case isDown(String)
+    /// Media comes from it, or has not for a while.
+    case isReceiving(Bool)
+    /// Much is lost of what it hears (`isHeard`), or of what it sends: so many packets.
+    case isSlow(isHeard: Bool, lost: Int)
 }
 
 /// What a door may ask.

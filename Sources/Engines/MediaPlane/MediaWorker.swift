@@ -51,6 +51,8 @@ final class MediaWorker {
     var peers: [ObjectIdentifier: Transport] = [:]
     /// Those of them with something to do within a second: a handshake is under way.
     var soonDue: [ObjectIdentifier: Transport] = [:]
+    /// Those of them whose media comes: these are looked at every second.
+    var flowing: [ObjectIdentifier: Transport] = [:]
     /// When all peers are looked at, for those that are gone.
     var peersAt: MonotonicNs = 0
     let identity: DTLSIdentity
@@ -246,7 +248,7 @@ final class MediaWorker {
     // MARK: Time
 
     private func nextDeadline(_ now: MonotonicNs) -> MonotonicNs? {
-        if active.isEmpty { secondAt = nil } else if secondAt == nil { secondAt = now + 1_000_000_000 }
+        if active.isEmpty, flowing.isEmpty { secondAt = nil } else if secondAt == nil { secondAt = now + 1_000_000_000 }
         if mixing.isEmpty, blending.isEmpty { mixAt = nil } else if mixAt == nil { mixAt = now + RoomMixer.tickNs }
         var earliest = timers.earliest
         for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline(now), outlet.streams?.deadline] {
@@ -273,6 +275,7 @@ final class MediaWorker {
         if let time = secondAt, time <= moment.monotonic {
             secondAt = time + 1_000_000_000
             second(moment)
+            watchFlows(moment.monotonic)
         }
         if let time = peerDeadline(moment.monotonic), time <= moment.monotonic { tickPeers(moment.monotonic) }
         outlet.streams?.tick(at: moment.monotonic)

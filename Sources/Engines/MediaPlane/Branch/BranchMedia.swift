@@ -76,6 +76,10 @@ extension MediaWorker {
         seen(transport, at: source)
         // An empty packet keeps a NAT open and is nothing to hear.
         guard header.payloadSize > 0, let start = datagram.baseAddress else { return }
+        if transport.peer != nil, transport.uplink.flow.packet(at: now) {
+            flowing[ObjectIdentifier(transport)] = transport
+            report(.link(.isReceiving(true)), about: transport)
+        }
         let payload = UnsafeRawBufferPointer(start: start + header.payloadOffset, count: header.payloadSize)
         media(header, payload, from: transport, now)
     }

@@ -50,10 +50,8 @@ enum BranchReport: Sendable {
     case signalsByRTCP
     /// Voice that asked for the floor has ended.
     case silence
-    /// Its WebRTC peer has keys: media flows.
-    case mediaUp
-    /// Its WebRTC peer is gone, and why.
-    case mediaDown(String)
+    /// Something about its WebRTC peer.
+    case link(LinkNews)
     /// It sends without the floor.
     case stray
     /// It sends voice, in a room where that asks for the floor.

@@ -71,7 +71,7 @@ extension MediaWorker {
             case .send(let datagram, let address): send(datagram, to: address)
             case .selected(let address): move(transport, to: address)
             case .keys(let keys): secure(transport, keys)
-            case .over(let ending): report(.mediaDown(ending.description), about: transport)
+            case .over(let ending): report(.link(.isDown(ending.description)), about: transport)
             case .proved(let address):
                 if address.isTCP { outlet.streams?.prove(address, by: ObjectIdentifier(transport), at: Clocks.monotonicNs()) }
             case .media: break
@@ -86,10 +86,10 @@ extension MediaWorker {
             silence(transport)
             try transport.secure(pair)
             listen(transport)
-            report(.mediaUp, about: transport)
+            report(.link(.isUp), about: transport)
         } catch {
             sayGoodbye(transport)
-            report(.mediaDown("DTLS failed: \(error)"), about: transport)
+            report(.link(.isDown("DTLS failed: \(error)")), about: transport)
         }
     }
 

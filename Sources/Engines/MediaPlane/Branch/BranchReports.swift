@@ -14,8 +14,8 @@ extension MediaWorker {
             switch packet {
             case .senderReport(_, let ntp, _, _, _, let blocks):
                 transport.uplink.reception.senderReport(ntp: ntp, at: now)
-                take(blocks, of: transport)
-            case .receiverReport(_, let blocks): take(blocks, of: transport)
+                take(blocks, of: transport, now)
+            case .receiverReport(_, let blocks): take(blocks, of: transport, now)
             case .application:
                 if let message = MCPTMessage(packet) { floor(message, from: transport) }
             case .bye(let sources):
@@ -27,8 +27,15 @@ extension MediaWorker {
         }
     }
 
-    private func take(_ blocks: [ReportBlock], of transport: Transport) {
-        for block in blocks where block.ssrc == transport.heardSSRC { transport.remote.report(block, nowNTP: Clocks.ntp()) }
+    private func take(_ blocks: [ReportBlock], of transport: Transport, _ now: MonotonicNs) {
+        for block in blocks where block.ssrc == transport.heardSSRC {
+            transport.remote.report(block, nowNTP: Clocks.ntp())
+            let (sent, lost) = transport.remote.latest
+            // As with its own media: once a second at most, however often it reports.
+            guard transport.peer != nil, MediaFlow.isSlow(lost: lost, of: sent), now - transport.slowAt >= 1_000_000_000 else { continue }
+            transport.slowAt = now
+            report(.link(.isSlow(isHeard: true, lost: Int(lost))), about: transport)
+        }
     }
 
     // MARK: MCPT
@@ -100,6 +107,17 @@ extension MediaWorker {
             transport.uplink.gate.reset()
             transport.uplink.kept = []
             report(.silence, about: transport)
+        }
+    }
+
+    /// Once a second, for the peers whose media comes: whether it still does, and how much is lost.
+    func watchFlows(_ now: MonotonicNs) {
+        for transport in Array(flowing.values) {
+            let reception = transport.reception
+            let second = transport.uplink.flow.second(at: now, expected: reception.expected, received: reception.received)
+            if let lost = second.lost { report(.link(.isSlow(isHeard: false, lost: lost)), about: transport) }
+            if second.isSilent { report(.link(.isReceiving(false)), about: transport) }
+            if !transport.uplink.flow.isReceiving { flowing[ObjectIdentifier(transport)] = nil }
         }
     }
 

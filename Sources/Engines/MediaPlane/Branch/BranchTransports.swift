@@ -112,6 +112,7 @@ extension MediaWorker {
         for name in transport.latchNames where latches[name] === transport { latches[name] = nil }
         peers[ObjectIdentifier(transport)] = nil
         soonDue[ObjectIdentifier(transport)] = nil
+        flowing[ObjectIdentifier(transport)] = nil
         map.count(onWorker: index, by: -1)
     }
 

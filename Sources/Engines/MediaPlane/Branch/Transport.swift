@@ -107,6 +107,8 @@ final class Transport {
     private(set) var receiver: SRTPReceiver?
     /// When the home was last told of media without the floor.
     var strayedAt: Int64 = 0
+    /// When the home was last told that it hears badly.
+    var slowAt: Int64 = 0
 
     init(_ hosting: Hosting, branch: Branch, identity: DTLSIdentity, at now: Int64) {
         (uid, self.branch, generation, terms) = (hosting.uid, branch, hosting.generation, hosting.terms)
@@ -185,6 +187,7 @@ final class Transport {
 final class Uplink {
     var reception = ReceptionStatistics()
     var gate = VoiceGate()
+    var flow = MediaFlow()
     var kept: [KeptPacket] = []
 
     /// A packet of the voice that asks for the floor, kept until it is granted.

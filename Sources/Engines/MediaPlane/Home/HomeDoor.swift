@@ -153,5 +153,8 @@ extension MediaWorker {
         try kept.check(secret, named: "secret")
     }
 
-    func talking(_ room: RoomHost) -> Set<UserID> { Set([room.machine.floor.holder, room.machine.floor.overrider].compactMap { $0 }) }
+    func talking(_ room: RoomHost) -> Set<UserID> {
+        if let mix = room.mix { return Set(mix.recordings.keys) }
+        return Set([room.machine.floor.holder, room.machine.floor.overrider].compactMap { $0 })
+    }
 }

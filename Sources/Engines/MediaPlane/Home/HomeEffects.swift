@@ -112,9 +112,9 @@ extension MediaWorker {
         switch report {
         case .floor(let input): run(room.machine.handle(input, at: moment(), random: &random), in: room)
         case .signalsByRTCP: run(room.machine.configure(uid, display: nil, signalling: .rtcp), in: room)
-        case .mediaUp: doors[participant.endpoint]?.deliver(.link(participant.endpoint, isUp: true, reason: ""))
-        case .mediaDown(let reason):
-            doors[participant.endpoint]?.deliver(.link(participant.endpoint, isUp: false, reason: reason))
+        case .link(let news):
+            doors[participant.endpoint]?.deliver(.link(participant.endpoint, news))
+            guard case .isDown = news else { return }
             run(room.machine.leave(uid, told: .left(uid), at: moment(), random: &random), in: room)
         case .stray:
             guard case .dropAndRevoke = room.machine.media(from: uid, now: Clocks.monotonicNs()) else { return }

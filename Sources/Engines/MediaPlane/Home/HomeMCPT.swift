@@ -12,7 +12,8 @@ extension MediaWorker {
         switch notice {
         case .granted(let durationMs, let priority, let tier, let which):
             let stream = room.stream(which)?.ssrc ?? ssrc
-            let seconds = UInt16(clamping: (durationMs + 999) / 1_000)
+            // The field may not be missing; the longest that it can say is for ever.
+            let seconds = durationMs.map { UInt16(clamping: ($0 + 999) / 1_000) } ?? .max
             let fields: [MCPTMessage.Field] = [
                 .duration(seconds), .priority(priority), .userID((uid?.description ?? "")), .ssrc(stream),
                 .indicator(indicator(tier, room)),
