@@ -190,9 +190,7 @@ extension MediaWorker {
     }
 
     private func sendKept(_ transport: Transport) {
-        let kept = transport.uplink.kept
-        transport.uplink.kept = []
-        for packet in kept {
+        for packet in transport.uplink.takeKept(at: Clocks.monotonicNs()) {
             packet.payload.withUnsafeBytes { payload in
                 transport.uplink.reception.packet(
                     ssrc: packet.header.ssrc, sequence: packet.header.sequence, timestamp: packet.header.timestamp,
