@@ -90,7 +90,7 @@ extension MediaWorker {
         playing.nextAt += Int64(samples) * 1_000_000 / 48
         payload.withUnsafeBytes { bytes in
             if let mix = room.mix {
-                mix.mixer.push(Self.announcer, sequence: playing.sequence, payload: bytes, now: now)
+                mix.mixer.push(file: id, sequence: playing.sequence, payload: payload, now: now)
                 mixing.insert(room.gid)
                 return
             }

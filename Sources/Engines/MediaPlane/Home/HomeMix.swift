@@ -15,7 +15,7 @@ extension MediaWorker {
             if let level = mix.mixer.remove(uid) { fellSilent(uid, level, in: room, mix) }
             return
         }
-        mix.mixer.push(uid, sequence: packet.sequence, payload: payload, now: packet.atNs)
+        mix.mixer.push(uid, sequence: packet.sequence, payload: payload, level: packet.level, now: packet.atNs)
         mixing.insert(room.gid)
         if let burst = mix.recordings[uid]?.burst {
             record(packet, payload, burst)
