@@ -50,8 +50,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Hint.allCases, [1, 40] as [Int64]) func whoBeginsToTalkAmongManyIsHeardAtOnce(_ hint: Hint, _ number: Int64) throws
-    {
+    @Test(arguments: Hint.allCases, [1, 40] as [Int64]) func whoBeginsToTalkAmongManyIsHeardAtOnce(_ hint: Hint, _ number: Int64) throws {
         let crowd = try Crowd(hint)
         for _ in 0..<25 { #expect(try crowd.step(1...40).started.isEmpty) }
         let speaker = try Speaker()
