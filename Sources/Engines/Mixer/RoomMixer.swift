@@ -35,6 +35,15 @@ public final class RoomMixer {
         public var stopped: [(uid: UserID, level: Int)] = []
     }
 
+    private struct Candidate {
+        var urgency: Int64
+        var participant: MixParticipant
+
+        func isBefore(_ other: Candidate) -> Bool {
+            urgency == other.urgency ? participant.isBefore(other.participant) : urgency > other.urgency
+        }
+    }
+
     private var people: [UserID: MixParticipant] = [:]
     /// What is played to the room, by its name: all of it is in every mix.
     private var files: [String: MixSource] = [:]
@@ -45,7 +54,7 @@ public final class RoomMixer {
     private var commonUntil: Int64 = .min
     private var tick: Int64 = 0
     /// Who is decoded in this tick, the most urgent first. Kept from tick to tick, as `heard` is, for its memory.
-    private var listened: [(urgency: Int64, participant: MixParticipant)] = []
+    private var listened: [Candidate] = []
     /// Who is heard in this tick, the loudest first.
     private var heard: [MixParticipant] = []
 
@@ -94,7 +103,7 @@ public final class RoomMixer {
         tick += 1
         forget(now, &output)
         choose(now)
-        for (_, participant) in listened { participant.listen(tick, now) }
+        for candidate in listened { candidate.participant.listen(tick, now) }
         weigh(now, &output)
         mix(now, &output)
         return output
@@ -113,26 +122,24 @@ public final class RoomMixer {
         listened.removeAll(keepingCapacity: true)
         for participant in people.values {
             guard let urgency = participant.urgency(tick, now) else { continue }
-            let isBefore = { (other: (urgency: Int64, participant: MixParticipant)) in
-                urgency == other.urgency ? participant.isBefore(other.participant) : urgency > other.urgency
-            }
+            let candidate = Candidate(urgency: urgency, participant: participant)
             if listened.count == RoomMixer.candidates, let last = listened.last {
-                guard isBefore(last) else { continue }
+                guard candidate.isBefore(last) else { continue }
                 listened.removeLast()
             }
-            listened.insert((urgency, participant), at: listened.firstIndex(where: isBefore) ?? listened.count)
+            listened.insert(candidate, at: listened.firstIndex { candidate.isBefore($0) } ?? listened.count)
         }
     }
 
     /// Finds those who are heard: the loudest of those who talk.
     private func weigh(_ now: Int64, _ output: inout Output) {
         heard.removeAll(keepingCapacity: true)
-        for (_, one) in listened where one.activeUntil > now {
+        for one in listened.lazy.map(\.participant) where one.activeUntil > now {
             let place = heard.firstIndex { (one.weight, one.uid) > ($0.weight, $0.uid) } ?? heard.count
             heard.insert(one, at: place)
             if heard.count > RoomMixer.loudest { heard.removeLast() }
         }
-        for (_, one) in listened {
+        for one in listened.lazy.map(\.participant) {
             let isHeard = heard.contains { $0 === one }
             if isHeard, !one.isActive {
                 one.levels = (0, 0)

@@ -99,7 +99,6 @@ extension MediaWorker {
 
     /// - Parameter level: the average while they were heard, −dBov.
     func fellSilent(_ uid: UserID, _ level: Int, in room: RoomHost, _ mix: OpenMix) {
-        // An announcement is heard too, but is nobody's talk.
         guard let recording = mix.recordings.removeValue(forKey: uid) else { return }
         if let burst = recording.burst { ring.end(burst, cause: nil) }
         mix.forget(uid)
