@@ -113,6 +113,24 @@ def test_an_announcement_is_heard_and_gives_way_to_who_talks(admin, door, hall, 
         device.close()
 
 
+def test_announcements_wait_for_each_other(admin, door, hall):
+    radio = Device(admin, hall, 1)
+    for name in ("first", "second", "third"):
+        assert door.admin({"request": "play_file", "room": hall, "filename": "gong.opus", "file_id": name})["file_id"] == name
+    playing = lambda name: door.admin({"request": "is_playing", "room": hall, "file_id": name})["playing"]
+    assert [playing(name) for name in ("first", "second", "third")] == [True, False, False]
+    assert door.admin({"request": "play_file", "room": hall, "filename": "gong.opus", "file_id": "second"})["error_code"] == 490
+    assert door.admin({"request": "stop_file", "room": hall, "file_id": "second"})["audiobridge"] == "success"
+    wait_for(lambda: any(e.get("file_id") == "third" and e["audiobridge"] == "announcement-stopped" for e in radio.janus.of(radio.handle)), 5, "the end")
+    told = [(e["audiobridge"].removeprefix("announcement-"), e["file_id"]) for e in radio.janus.of(radio.handle) if "file_id" in e]
+    assert told == [(what, name) for name in ("first", "third") for what in ("started", "stopped")]
+    heard, _ = radio.receive(0.2)
+    assert 98 <= len(heard) <= 104 and sum(p[1] >> 7 for p in heard) == 2, "two bursts of a second each"
+    numbers = [struct.unpack_from("!HI", p, 2) for p in heard]
+    assert all(b[0] == (a[0] + 1) % 65536 and 0 < (b[1] - a[1]) % 2**32 < 48_000 for a, b in zip(numbers, numbers[1:]))
+    radio.close()
+
+
 def test_an_open_room_is_made_through_the_door_and_hears_announcements(admin, door, gid):
     assert door.admin({"request": "create", "room": gid, "mode": "open"})["audiobridge"] == "created"
     radio = Device(admin, gid, 1, floor=False)

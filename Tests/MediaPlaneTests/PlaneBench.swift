@@ -41,10 +41,10 @@ final class PlaneBench: Sendable {
     }
 
     /// Opens a room; the first is at home on worker 0, the next on the least loaded.
-    func open(_ gid: GroupID) {
+    func open(_ gid: GroupID, mode: RoomMode = .ptt) {
         plane.post(
             .signal(
-                SignalRequest(gid: gid, dispatcher: 7, body: .create(name: "Test", mode: .ptt, options: GroupOptions())), epoch: 1
+                SignalRequest(gid: gid, dispatcher: 7, body: .create(name: "Test", mode: mode, options: GroupOptions())), epoch: 1
             ) { _ in })
     }
 
@@ -90,6 +90,7 @@ final class BenchDoor: Door {
         var waiting: [UInt64: Waiting] = [:]
         /// Answers that came before somebody waited for them.
         var early: [UInt64: Result<DoorAnswer, Refusal>] = [:]
+        var announcements: [String] = []
         var offered: [(latch: (username: String, password: String), address: SocketAddress)] = []
     }
     private struct Waiting: Sendable {
@@ -144,9 +145,13 @@ final class BenchDoor: Door {
             }
             waiting?.continuation.resume(returning: result)
         case .link(let endpoint, let news): told.yield(Link(endpoint.value, news))
+        case .notice(_, .announcement(let id, let isPlaying), _): state.withLock { $0.announcements.append((isPlaying ? "+" : "-") + id) }
         case .notice, .ended: break
         }
     }
+
+    /// Of which files was told, in a row: `+` before one that begins, `-` before one that ends.
+    var announcements: [String] { state.withLock { $0.announcements } }
 
     /// What those were told who joined without waiting.
     var offered: [(latch: (username: String, password: String), address: SocketAddress)] { state.withLock { $0.offered } }

@@ -15,7 +15,7 @@ import Testing
                 let packet = try speaker.speak(frequency, 6_000)
                 packet.withUnsafeBytes { mixer.push(uid, sequence: speaker.sequence, payload: $0, now: now) }
             }
-            if let payload = mixer.tick() { try decoder.decode(payload, into: &samples) }
+            if let payload = mixer.tick(now) { try decoder.decode(payload, into: &samples) }
             now += RoomMixer.tickNs
         }
         return Array(samples.dropFirst(9_600))
@@ -26,14 +26,14 @@ import Testing
         let (first, second) = (try Speaker(), try Speaker())
         let mixer = PairMixer()
         var now: Int64 = 0
-        #expect(mixer.tick() == nil)
+        #expect(mixer.tick(now) == nil)
         let both = try heard(mixer, 50, [(holder, first, 440), (owner, second, 1_000)], now: &now)
         #expect(share(of: 440, in: both) > 0.15 && share(of: 1_000, in: both) > 0.15)
         mixer.remove(owner)
         let one = try heard(mixer, 50, [(holder, first, 440)], now: &now)
         #expect(share(of: 440, in: one) > 0.3 && share(of: 1_000, in: one) < 0.01)
         mixer.remove(holder)
-        #expect(mixer.tick() == nil)
+        #expect(mixer.tick(now) == nil)
     }
 
     @Test func twoLoudVoicesDoNotClip() throws {
@@ -50,7 +50,7 @@ import Testing
                     }
                 }
             }
-            if let payload = mixer.tick() { try decoder.decode(payload, into: &samples) }
+            if let payload = mixer.tick(Int64(step) * RoomMixer.tickNs) { try decoder.decode(payload, into: &samples) }
         }
         let flat = zip(samples, samples.dropFirst()).filter { $0 == $1 && abs(Int($0)) > 32_700 }.count
         #expect(samples.count > 40_000 && flat < samples.count / 100, "the tops are not cut off")

@@ -1,6 +1,5 @@
 import AudioCodecs
 import Mixer
-import RTP
 import Talk
 import TestTraits
 import Testing
@@ -59,7 +58,7 @@ private final class Room {
             speakers[number] = speaker
             let packet = try speaker.speak(frequency, level)
             guard !lose, let uid = UserID(number) else { continue }
-            packet.withUnsafeBytes { mixer.push(uid, sequence: speaker.sequence, payload: $0, now: now) }
+            packet.withUnsafeBytes { mixer.push(uid, sequence: speaker.sequence, payload: $0, level: nil, now: now) }
         }
         let output = mixer.tick(now)
         started += output.started.map(\.value)
@@ -121,52 +120,40 @@ private final class Room {
         #expect(share(of: 500, in: all) > 0.2)
     }
 
+    @Test func filesThatArePlayedAreMixedWhoeverTalks() throws {
+        let room = Room()
+        let (gong, hymn) = (try Speaker(), try Speaker())
+        var talking: [(Int64, Double, Double)] = []
+        for number in 1...4 as ClosedRange<Int64> { talking.append((number, 300, 1_000)) }
+        for _ in 0..<60 {
+            for (file, speaker, frequency) in [("gong", gong, 700.0), ("hymn", hymn, 1_100)] {
+                room.mixer.push(file: file, sequence: speaker.sequence, payload: try speaker.speak(frequency, 3_000), now: room.now)
+            }
+            try room.step(talking)
+        }
+        #expect(room.started.sorted() == [1, 2, 3, 4])
+        for heard in [room.common, room.own[1] ?? []] {
+            let all = try Room.decoded(Array(heard.dropFirst(15)))
+            #expect(share(of: 700, in: all) > 0.02 && share(of: 1_100, in: all) > 0.02 && share(of: 300, in: all) > 0.05)
+        }
+        room.mixer.remove(file: "gong")
+        room.common = []
+        for _ in 0..<60 {
+            room.mixer.push(file: "hymn", sequence: hymn.sequence, payload: try hymn.speak(1_100, 3_000), now: room.now)
+            try room.step([])
+        }
+        // What was said before it hangs on for a moment.
+        let rest = try Room.decoded(Array(room.common.dropFirst(30)))
+        #expect(share(of: 1_100, in: rest) > 0.2 && share(of: 700, in: rest) < 0.01)
+        room.common = []
+        for _ in 0..<260 { try room.step([]) }
+        #expect(room.common.count < 20 && room.mixer.isIdle)
+    }
+
     @Test func manyLoudOnesDoNotClip() throws {
         let room = Room()
         for _ in 0..<60 { try room.step([(1, 400, 30_000), (2, 410, 30_000), (3, 420, 30_000)]) }
         let all = try Room.decoded(Array(room.common.dropFirst(20)))
         #expect(all.filter { abs(Int($0)) >= 32_767 }.count < all.count / 100)
-    }
-}
-
-@Suite(.oneAtATime) struct JitterBufferTests {
-    @Test func reorderingIsPutRight() {
-        var buffer = JitterBuffer()
-        for sequence in [65_534, 0, 65_535, 1] as [UInt16] { buffer.insert(sequence: sequence, payload: [UInt8(sequence & 0xFF)]) }
-        #expect((0..<4).map { _ in buffer.pop() } == [.packet([254]), .packet([255]), .packet([0]), .packet([1])])
-    }
-
-    @Test func itWaitsForAFewAndLongerForTheLate() {
-        var buffer = JitterBuffer()
-        buffer.insert(sequence: 1, payload: [1])
-        #expect(buffer.pop() == .nothing)
-        buffer.insert(sequence: 2, payload: [2])
-        #expect(buffer.pop() == .packet([1]) && buffer.pop() == .packet([2]))
-        buffer.insert(sequence: 4, payload: [4])
-        #expect(buffer.pop() == .recover(from: [4]))
-        buffer.insert(sequence: 3, payload: [3])
-        #expect(buffer.late == 1)
-        #expect(buffer.pop() == .packet([4]))
-    }
-
-    @Test func aSourceThatBeganAnewIsFollowed() {
-        var buffer = JitterBuffer()
-        for sequence in 10...12 as ClosedRange<UInt16> { buffer.insert(sequence: sequence, payload: [1]) }
-        for sequence in 40_000...40_002 as ClosedRange<UInt16> { buffer.insert(sequence: sequence, payload: [2]) }
-        #expect(buffer.pop() == .packet([2]))
-    }
-
-    @Test(arguments: 1...50 as ClosedRange<UInt64>) func anyInputStaysBounded(seed: UInt64) {
-        var buffer = JitterBuffer()
-        var state = seed
-        for _ in 0..<5_000 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            if state >> 40 & 1 == 0 {
-                buffer.insert(sequence: UInt16(truncatingIfNeeded: state >> 33 & 255), payload: [1])
-            } else {
-                _ = buffer.pop()
-            }
-            #expect(buffer.count <= 256)
-        }
     }
 }

@@ -43,6 +43,29 @@ import Testing
         #expect(stream.place(ssrc: 2, sequence: 1, timestamp: 0, now: 1_000) == Place(sequence: 2, timestamp: 1_920, marker: true))
     }
 
+    /// Voice that pre-empts came before the last packets of whom it pre-empts, and is placed after them.
+    @Test func whatCameBeforeTheLastBurstsEndGoesOnBehindIt() {
+        var stream = StreamRewriter(sequence: 0, timestamp: 1_000_000)
+        var (alice, bob) = (Talker(ssrc: 1, sequence: 1, timestamp: 0), Talker(ssrc: 2, sequence: 7, timestamp: 55))
+        var places: [Place] = []
+        for index in 0..<10 as Range<Int64> { if let place = alice.next(&stream, at: index * Self.frame) { places.append(place) } }
+        stream.beginBurst()
+        // Three packets from while she still talked, then those that come now.
+        for index in 7..<20 as Range<Int64> { if let place = bob.next(&stream, at: index * Self.frame) { places.append(place) } }
+        #expect(places.count == 23 && places[10].marker)
+        #expect(zip(places, places.dropFirst()).allSatisfy { $1.sequence == $0.sequence + 1 && $1.timestamp == $0.timestamp + 960 })
+        // What the stream is ahead of time by then is made up for by the next pause: it does not run away from the clock.
+        stream.beginBurst()
+        let next = alice.next(&stream, at: 119 * Self.frame)
+        #expect(next?.timestamp == UInt32(1_000_960 + 119 * 960))
+    }
+
+    /// A stream that was made a moment after a packet that is the first on it.
+    @Test func aPacketFromBeforeTheStreamIsNotInItsPast() {
+        var stream = StreamRewriter(sequence: 0, timestamp: 5_000, at: Self.frame)
+        #expect(stream.place(ssrc: 1, sequence: 1, timestamp: 0, now: 0)?.timestamp == 5_960)
+    }
+
     @Test func reorderedPacketsKeepTheirPlaces() {
         var stream = StreamRewriter(sequence: 9, timestamp: 0)
         #expect(stream.place(ssrc: 1, sequence: 100, timestamp: 0, now: 0)?.sequence == 10)

@@ -1,6 +1,7 @@
 /// Puts the packets of one source into order and evens out their delays, so that a mixer can take one after the other by its own clock.
 ///
 /// It waits for a few packets before the first is given out; a source that proves later than that is waited for longer, up to a bound.
+/// However much comes, and however seldom it is asked, it keeps only what is still worth hearing: the oldest are let go.
 public struct JitterBuffer: Sendable {
     /// What comes next.
     public enum Next: Sendable, Equatable {
@@ -14,13 +15,26 @@ public struct JitterBuffer: Sendable {
         case nothing
     }
     /// Packets that are waited for before the first is given out.
-    static let depths = 2...10
+    public static let depths = 2...10
+    /// Long packets are many milliseconds: no wait for a few of them is longer, ns.
+    static let waitNs: Int64 = 200_000_000
+    /// What came longer ago is no conversation any more, ns.
+    static let ageNs: Int64 = 500_000_000
+    /// The most that are kept: the longest wait, and what a network that stood still brings at once.
+    public static let capacity = 16
     /// More than this cannot be a delay: the source began anew.
     static let reach: Int64 = 100
     /// Gaps of more are silence.
     static let concealed = 5
 
-    private var packets: [Int64: [UInt8]] = [:]
+    private struct Entry: Sendable {
+        var number: Int64
+        var at: Int64
+        var payload: [UInt8]
+    }
+
+    /// By their numbers; there are so few that a search from the end is the quickest.
+    private var packets: [Entry] = []
     private var highest: Int64?
     private var next: Int64?
     private var isWaiting = true
@@ -36,12 +50,13 @@ public struct JitterBuffer: Sendable {
     public var count: Int { packets.count }
 
     /// Takes a packet; what was there or is past its turn is passed over.
-    public mutating func insert(sequence: UInt16, payload: [UInt8]) {
+    /// - Parameter now: monotonic, ns.
+    public mutating func insert(sequence: UInt16, payload: [UInt8], at now: Int64) {
         let near = highest ?? Int64(sequence)
         let number = near + Int64(Int16(bitPattern: sequence &- UInt16(truncatingIfNeeded: near)))
         if let highest, abs(number - highest) > JitterBuffer.reach {
             self = JitterBuffer()
-            insert(sequence: sequence, payload: payload)
+            insert(sequence: sequence, payload: payload, at: now)
             return
         }
         if let next, number < next, !isWaiting {
@@ -50,28 +65,38 @@ public struct JitterBuffer: Sendable {
             depth = min(depth + 1, JitterBuffer.depths.upperBound)
             return
         }
-        packets[number] = payload
+        let place = packets.lastIndex { $0.number <= number }
+        guard place.map({ packets[$0].number < number }) ?? true else { return }
+        packets.insert(Entry(number: number, at: now, payload: payload), at: place.map { $0 + 1 } ?? 0)
         highest = max(highest ?? number, number)
+        letGo(all: JitterBuffer.capacity, at: now)
+    }
+
+    /// The source was not listened to for a while: what is given out next is what it says now.
+    public mutating func catchUp(at now: Int64) {
+        letGo(all: depth, at: now)
+        isWaiting = true
+        next = nil
     }
 
     /// Gives out what comes next.
-    public mutating func pop() -> Next {
+    /// - Parameter now: monotonic, ns.
+    public mutating func pop(at now: Int64) -> Next {
+        letGo(all: JitterBuffer.capacity, at: now)
         if isWaiting {
-            guard packets.count >= depth, let first = packets.keys.min() else { return .nothing }
+            guard let first = packets.first, hasWaited(for: first, at: now) else { return .nothing }
             isWaiting = false
-            next = first
+            next = first.number
             missed = 0
         }
-        guard var turn = next, let highest else { return .nothing }
         // A source whose clock is faster, or that caught up after a pause: the oldest is left out.
-        if packets.count > depth + JitterBuffer.depths.lowerBound * 2, packets[turn] != nil {
-            packets[turn] = nil
-            turn += 1
-        }
-        if let payload = packets.removeValue(forKey: turn) {
+        if packets.count > depth + JitterBuffer.depths.lowerBound * 2, packets[0].number == next { letGo(all: packets.count - 1, at: now) }
+        guard let turn = next, let highest else { return .nothing }
+        if let first = packets.first, first.number == turn {
+            packets.removeFirst()
             next = turn + 1
             missed = 0
-            return .packet(payload)
+            return .packet(first.payload)
         }
         missed += 1
         guard highest > turn else {
@@ -81,11 +106,24 @@ public struct JitterBuffer: Sendable {
                 next = nil
                 return .nothing
             }
-            next = turn
             return .conceal
         }
         next = turn + 1
-        if let after = packets[turn + 1] { return .recover(from: after) }
+        if let after = packets.first, after.number == turn + 1 { return .recover(from: after.payload) }
         return .conceal
+    }
+
+    private func hasWaited(for first: Entry, at now: Int64) -> Bool {
+        packets.count >= depth || (packets.count >= JitterBuffer.depths.lowerBound && now - first.at >= JitterBuffer.waitNs)
+    }
+
+    /// Lets the oldest go: all but so many, and what came too long ago.
+    private mutating func letGo(all kept: Int, at now: Int64) {
+        var count = max(0, packets.count - kept)
+        while count < packets.count, now - packets[count].at > JitterBuffer.ageNs { count += 1 }
+        guard count > 0 else { return }
+        let last = packets[count - 1].number
+        packets.removeFirst(count)
+        if let next, next <= last { self.next = packets.first?.number ?? last + 1 }
     }
 }

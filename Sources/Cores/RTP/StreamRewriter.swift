@@ -17,12 +17,19 @@ public struct StreamRewriter: Sendable {
     /// Jumps beyond these start the source's numbering anew (RFC 3550 A.1: MAX_DROPOUT, MAX_MISORDER).
     static let maximumDropout: Int16 = 3_000
     static let maximumMisorder: Int16 = -100
+    /// From one burst's last packet to the next one's first, at least: 20 ms.
+    private static let leastStep: Int64 = 960
+    /// More than 1 s ahead is no pre-emption, but a source that begins anew all the time: it must not cost the pauses of the others.
+    private static let maximumLead: Int64 = 48_000
 
     /// The highest sequence number sent.
     public private(set) var highest: UInt16
     /// Its timestamp.
     public private(set) var timestamp: UInt32
+    /// When the latest of its packets came.
     private var lastAt: Int64?
+    /// By how much the stream is ahead of the clock: bursts began before there was time for what preceded them. Pauses make up for it.
+    private var lead: Int64 = 0
     private var source: Source?
     /// How many numbers the burst took: a burst may be longer than the 16 bits of RTP's own.
     private var taken = 0
@@ -75,15 +82,18 @@ public struct StreamRewriter: Sendable {
             highest = placed
             taken += advance
             timestamp = stamp
-            lastAt = now
+            lastAt = max(lastAt ?? now, now)
         }
         return Place(sequence: placed, timestamp: stamp, marker: marker)
     }
 
     private mutating func anchor(_ ssrc: UInt32, _ sequence: UInt16, _ source: UInt32, _ now: Int64) {
-        let elapsed = lastAt.map { UInt32(truncatingIfNeeded: (now - $0) / 1_000 * 48 / 1_000) } ?? 960
+        // Voice that asked for the floor was kept until the grant: it may have come before the last packet of whom it pre-empts.
+        let elapsed = lastAt.map { (now - $0) / 1_000 * 48 / 1_000 - lead } ?? StreamRewriter.leastStep
+        let step = max(elapsed, StreamRewriter.leastStep)
+        lead = min(step - elapsed, StreamRewriter.maximumLead)
         self.source = Source(
-            ssrc: ssrc, sequenceOffset: sequence &- (highest &+ 1), timestampOffset: source &- (timestamp &+ max(elapsed, 960)),
-            highest: sequence)
+            ssrc: ssrc, sequenceOffset: sequence &- (highest &+ 1),
+            timestampOffset: source &- (timestamp &+ UInt32(truncatingIfNeeded: step)), highest: sequence)
     }
 }

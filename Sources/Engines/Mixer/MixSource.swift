@@ -1,41 +1,43 @@
 import AudioCodecs
 import RTP
-import Talk
 
-/// One participant of an open room, as the mixer hears them. Used by the mixer's thread only.
+/// One voice, or one file that is played, as a mixer hears it. Used by the mixer's thread only.
 final class MixSource {
-    let uid: UserID
     private var buffer = JitterBuffer()
     private var decoder: OpusDecoder
-    private var encoder: OpusEncoder?
     /// Decoded and not yet mixed.
     private var samples: [Int16] = []
+    /// The 20 ms that the last pull took, where it took any.
+    private(set) var frame = [Int16](repeating: 0, count: RoomMixer.frame)
     /// How loud it was lately: mean square, smoothed.
     private(set) var power: Double = 0
-    /// Until when it counts as talking, ns.
-    var activeUntil: Int64 = .min
     /// When its last packet came, ns.
     private(set) var heardAt: Int64 = .min
-    var isActive = false
-    /// The sum of its levels while it talks, and of how many.
-    var levels: (sum: Double, count: Int) = (0, 0)
 
-    init(_ uid: UserID) throws(CodecError) {
-        self.uid = uid
-        decoder = try OpusDecoder(sampleRate: RoomMixer.sampleRate)
-    }
+    init() throws(CodecError) { decoder = try OpusDecoder(sampleRate: RoomMixer.sampleRate) }
+
+    /// About how many pulls there is something for.
+    var waiting: Int { buffer.count + samples.count / RoomMixer.frame }
 
     func push(sequence: UInt16, payload: [UInt8], now: Int64) {
         heardAt = now
-        buffer.insert(sequence: sequence, payload: payload)
+        buffer.insert(sequence: sequence, payload: payload, at: now)
     }
 
-    /// The next 20 ms; nil where there is nothing to hear.
-    func pull() -> ArraySlice<Int16>? {
+    /// It was not pulled for a while: what comes next is what it says now, and nothing is known of it from before.
+    func catchUp(_ now: Int64) {
+        buffer.catchUp(at: now)
+        decoder.reset()
+        samples.removeAll(keepingCapacity: true)
+        power = 0
+    }
+
+    /// Takes the next 20 ms into `frame`; false where there is nothing to hear.
+    func pull(_ now: Int64) -> Bool {
         var attempts = 0
         while samples.count < RoomMixer.frame, attempts < 4 {
             attempts += 1
-            let step = buffer.pop()
+            let step = buffer.pop(at: now)
             do {
                 switch step {
                 case .packet(let payload): try decoder.decode(payload, into: &samples)
@@ -51,21 +53,12 @@ final class MixSource {
         guard samples.count >= RoomMixer.frame else {
             samples.removeAll(keepingCapacity: true)
             power *= 0.7
-            return nil
+            return false
         }
-        defer { samples.removeFirst(RoomMixer.frame) }
-        let part = samples[..<RoomMixer.frame]
-        let mean = part.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(RoomMixer.frame)
+        frame.replaceSubrange(frame.indices, with: samples[..<RoomMixer.frame])
+        samples.removeFirst(RoomMixer.frame)
+        let mean = frame.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(RoomMixer.frame)
         power = power * 0.7 + mean * 0.3
-        return Array(part)[...]
+        return true
     }
-
-    /// Encodes what this one hears.
-    func encode(_ mix: [Int16]) -> [UInt8]? {
-        if encoder == nil { encoder = try? RoomMixer.makeEncoder() }
-        return try? encoder?.encode(mix)
-    }
-
-    /// What it heard by itself is another stream now.
-    func endOwnMix() { encoder = nil }
 }

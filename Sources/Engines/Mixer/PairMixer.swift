@@ -16,7 +16,7 @@ public final class PairMixer {
     /// Takes a talker's packet.
     /// - Parameter now: monotonic, ns.
     public func push(_ uid: UserID, sequence: UInt16, payload: UnsafeRawBufferPointer, now: Int64) {
-        guard let source = sources[uid] ?? (try? MixSource(uid)) else { return }
+        guard let source = sources[uid] ?? (try? MixSource()) else { return }
         sources[uid] = source
         source.push(sequence: sequence, payload: Array(payload), now: now)
     }
@@ -25,11 +25,15 @@ public final class PairMixer {
     public func remove(_ uid: UserID) { sources[uid] = nil }
 
     /// The next 20 ms of both; nil where neither says anything.
-    public func tick() -> [UInt8]? {
-        let voices = sources.values.compactMap { $0.pull() }
-        guard !voices.isEmpty else { return nil }
+    /// - Parameter now: monotonic, ns.
+    public func tick(_ now: Int64) -> [UInt8]? {
         for index in sum.indices { sum[index] = 0 }
-        for voice in voices { for (index, sample) in zip(sum.indices, voice) { sum[index] += Int32(sample) } }
+        var isSilent = true
+        for source in sources.values where source.pull(now) {
+            isSilent = false
+            for (index, sample) in zip(sum.indices, source.frame) { sum[index] += Int32(sample) }
+        }
+        guard !isSilent else { return nil }
         if encoder == nil { encoder = try? RoomMixer.makeEncoder() }
         return try? encoder?.encode(RoomMixer.scaled(sum, limiter.gain(for: sum)))
     }

@@ -59,7 +59,7 @@ extension MediaWorker {
                 continue
             }
             blend.ticks &+= 1
-            guard let payload = blend.mixer.tick() else { continue }
+            guard let payload = blend.mixer.tick(now) else { continue }
             blend.sent &+= 1
             guard let place = blend.rewriter.place(ssrc: 1, sequence: blend.sent, timestamp: blend.ticks &* 960, now: now) else { continue }
             payload.withUnsafeBytes { payload in

@@ -116,13 +116,14 @@ extension MediaWorker {
         let branch = transport.branch
         if let room = branch.room {
             let packet = Arrival(
-                ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, marker: header.marker, atNs: now)
+                ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, marker: header.marker,
+                level: header.level, atNs: now)
             forward(packet, payload, from: transport.uid, in: room)
             return
         }
         var head = BranchRing.Head(kind: .uplink, stream: .main, gid: branch.gid, uid: transport.uid)
         (head.ssrc, head.sequence, head.timestamp) = (header.ssrc, header.sequence, header.timestamp)
-        (head.marker, head.arrivalNs) = (header.marker, now)
+        (head.marker, head.level, head.arrivalNs) = (header.marker, header.level ?? BranchRing.Head.noLevel, now)
         send(head, payload: payload, to: branch.home)
     }
 
@@ -199,9 +200,7 @@ extension MediaWorker {
 
     private func sendKept(_ transport: Transport) {
         guard !transport.isRetired else { return }
-        let kept = transport.uplink.kept
-        transport.uplink.kept = []
-        for packet in kept {
+        for packet in transport.uplink.takeKept(at: Clocks.monotonicNs()) {
             packet.payload.withUnsafeBytes { payload in
                 transport.uplink.reception.packet(
                     ssrc: packet.header.ssrc, sequence: packet.header.sequence, timestamp: packet.header.timestamp,

@@ -51,7 +51,12 @@ final class BranchRing: @unchecked Sendable {
         var ssrc: UInt32 = 0
         var sequence: UInt16 = 0
         var payloadSize: UInt16 = 0
-        var unused: UInt32 = 0
+        /// Branch → home: the audio level (RFC 6464), −dBov 0…127.
+        var level: UInt8 = Head.noLevel
+        /// So that the payload begins at a multiple of 16.
+        private var unused: (UInt8, UInt8, UInt8) = (0, 0, 0)
+        /// The packet bears none.
+        static let noLevel: UInt8 = 128
     }
 
     private static let headSize = MemoryLayout<Head>.size

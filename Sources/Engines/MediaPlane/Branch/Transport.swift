@@ -189,6 +189,14 @@ final class Uplink {
     var gate = VoiceGate()
     var flow = MediaFlow()
     var kept: [KeptPacket] = []
+    /// What is older at the grant belongs to something that was said before the wait for the floor, ns.
+    private static let keptNs: Int64 = 500_000_000
+
+    /// The voice that asked for the floor, as far as it is what is being said now.
+    func takeKept(at now: Int64) -> [KeptPacket] {
+        defer { kept = [] }
+        return kept.filter { now - $0.arrivalNs < Uplink.keptNs }
+    }
 
     /// A packet of the voice that asks for the floor, kept until it is granted.
     struct KeptPacket {

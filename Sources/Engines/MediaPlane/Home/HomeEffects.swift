@@ -50,6 +50,8 @@ extension MediaWorker {
         guard let stream = room.stream(which) else { return }
         stream.talk = talk
         stream.rewriter.beginBurst()
+        // What is played goes on as a burst of its own, whichever stream the talk is on.
+        room.main.isAnnouncing = false
         for worker in room.branches { send(BranchRing.Head(kind: .opened, stream: which, gid: room.gid, uid: uid), to: worker) }
         open(which, uid, in: room.branch)
     }

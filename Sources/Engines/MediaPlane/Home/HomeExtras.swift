@@ -5,7 +5,7 @@ import Room
 import SecureRTP
 import Talk
 
-// Forwarders and announcements of the rooms that are at home here.
+// What rooms at home here do beside serving their participants; and their forwarders.
 extension MediaWorker {
     func perform(_ extra: RoomExtra, in room: RoomHost) throws(Refusal) -> DoorAnswer {
         switch extra {
@@ -17,10 +17,8 @@ extension MediaWorker {
             room.branch.main.fanOut.remove(listener)
         case .forwarders: return .forwarders(room.forwarders.values.map(\.forwarder).sorted { $0.id < $1.id })
         case .play(let announcement): return .announcement(try play(announcement, in: room))
-        case .stopFile(let id):
-            guard room.playing[id] != nil else { throw Refusal(.noSuchUser, "No such announcement (\(id))") }
-            endAnnouncement(id, in: room)
-        case .isPlaying(let id): return .exists(room.playing[id] != nil)
+        case .stopFile(let id): try stopAnnouncement(id, in: room)
+        case .isPlaying(let id): return .exists(room.onAir.contains { $0.announcement.id == id })
         }
         return .done
     }
@@ -45,73 +43,4 @@ extension MediaWorker {
         room.branch.main.fanOut.add(listener, to: forwarder.address)
         return forwarder.id
     }
-
-    // MARK: Announcements
-
-    private func play(_ announcement: Announcement, in room: RoomHost) throws(Refusal) -> String {
-        guard room.playing[announcement.id] == nil else {
-            throw Refusal(.idExists, "Announcement \(announcement.id) is playing already")
-        }
-        guard room.playing.count < 16 else { throw Refusal(.unknown, "too many announcements are playing in room \(room.gid)") }
-        let playing = Playing(announcement, ssrc: UInt32.random(in: 2 ... .max, using: &random), now: Clocks.monotonicNs())
-        room.playing[announcement.id] = playing
-        announcing.insert(room.gid)
-        run([.tellAll(except: nil, .announcement(announcement.id, isPlaying: true))], in: room)
-        return announcement.id
-    }
-
-    /// When the next packet of an announcement is due, ns.
-    var announcementDeadline: Int64? {
-        announcing.lazy.compactMap { self.rooms[$0]?.playing.values.lazy.map(\.nextAt).min() }.min()
-    }
-
-    func tickAnnouncements(_ now: Int64) {
-        for gid in announcing {
-            guard let room = rooms[gid], !room.playing.isEmpty else {
-                announcing.remove(gid)
-                continue
-            }
-            for (id, playing) in room.playing {
-                while playing.nextAt <= now, room.playing[id] != nil { step(playing, id, in: room, now) }
-            }
-        }
-    }
-
-    private func step(_ playing: Playing, _ id: String, in room: RoomHost, _ now: Int64) {
-        let packets = playing.announcement.packets
-        guard playing.index < packets.count else {
-            if playing.announcement.loop { playing.index = 0 } else { endAnnouncement(id, in: room) }
-            return
-        }
-        let (payload, samples) = packets[playing.index]
-        playing.index += 1
-        playing.sequence &+= 1
-        playing.timestamp &+= UInt32(samples)
-        playing.nextAt += Int64(samples) * 1_000_000 / 48
-        payload.withUnsafeBytes { bytes in
-            if let mix = room.mix {
-                mix.mixer.push(Self.announcer, sequence: playing.sequence, payload: bytes, now: now)
-                mixing.insert(room.gid)
-                return
-            }
-            // Whoever has the floor is more important than what is played.
-            guard room.main.talk == nil, room.override?.talk == nil,
-                let place = room.main.rewriter.place(
-                    ssrc: playing.ssrc, sequence: playing.sequence, timestamp: playing.timestamp, now: now)
-            else { return }
-            var head = BranchRing.Head(kind: .packet, stream: .main, gid: room.gid, uid: Self.announcer)
-            (head.marker, head.sequence, head.timestamp) = (place.marker, place.sequence, place.timestamp)
-            head.arrivalNs = now
-            for worker in room.branches { send(head, payload: bytes, to: worker) }
-            transmit(place, bytes, on: .main, dualOnly: false, in: room.branch)
-        }
-    }
-
-    private func endAnnouncement(_ id: String, in room: RoomHost) {
-        room.playing[id] = nil
-        run([.tellAll(except: nil, .announcement(id, isPlaying: false))], in: room)
-    }
-
-    /// Nobody's number: ids of people are given out from 1 on.
-    static let announcer: UserID = UserID(maximumID) ?? { preconditionFailure("2^53−1 is an id") }()
 }

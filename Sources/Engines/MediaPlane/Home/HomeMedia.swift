@@ -14,6 +14,8 @@ extension MediaWorker {
         var sequence: UInt16
         var timestamp: UInt32
         var marker: Bool
+        /// Of RFC 6464, −dBov, where the packet bears it.
+        var level: UInt8?
         var atNs: Int64
     }
 
@@ -75,7 +77,8 @@ extension MediaWorker {
         if kind == .uplink {
             guard let room = rooms[gid] else { return }
             let packet = Arrival(
-                ssrc: head.ssrc, sequence: head.sequence, timestamp: head.timestamp, marker: head.marker, atNs: head.arrivalNs)
+                ssrc: head.ssrc, sequence: head.sequence, timestamp: head.timestamp, marker: head.marker,
+                level: head.level < BranchRing.Head.noLevel ? head.level : nil, atNs: head.arrivalNs)
             forward(packet, payload, from: uid, in: room)
             return
         }

@@ -15,7 +15,7 @@ extension MediaWorker {
             if let level = mix.mixer.remove(uid) { fellSilent(uid, level, in: room, mix) }
             return
         }
-        mix.mixer.push(uid, sequence: packet.sequence, payload: payload, now: packet.atNs)
+        mix.mixer.push(uid, sequence: packet.sequence, payload: payload, level: packet.level, now: packet.atNs)
         mixing.insert(room.gid)
         if let burst = mix.recordings[uid]?.burst {
             record(packet, payload, burst)
@@ -99,7 +99,6 @@ extension MediaWorker {
 
     /// - Parameter level: the average while they were heard, −dBov.
     func fellSilent(_ uid: UserID, _ level: Int, in room: RoomHost, _ mix: OpenMix) {
-        // An announcement is heard too, but is nobody's talk.
         guard let recording = mix.recordings.removeValue(forKey: uid) else { return }
         if let burst = recording.burst { ring.end(burst, cause: nil) }
         mix.forget(uid)

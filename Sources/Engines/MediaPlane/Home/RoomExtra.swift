@@ -9,11 +9,11 @@ public enum RoomExtra: Sendable {
     case stopForward(UInt32)
     /// All of them.
     case forwarders
-    /// Plays a file.
+    /// Plays a file; in a PTT room, after those that were asked for before.
     case play(Announcement)
-    /// Stops it.
+    /// Stops it, or lets it wait no longer.
     case stopFile(String)
-    /// Whether it plays.
+    /// Whether it plays, and does not wait.
     case isPlaying(String)
 }
 
@@ -49,14 +49,15 @@ public struct Announcement: Sendable {
     }
 }
 
-/// An announcement that plays. Used by its worker's thread only.
+/// An announcement that plays, or waits to. Used by its worker's thread only.
 final class Playing {
     let announcement: Announcement
     var index = 0
     var sequence: UInt16 = 0
     var timestamp: UInt32 = 0
-    var nextAt: Int64
+    /// When its next packet is due, ns.
+    var nextAt: Int64 = 0
     let ssrc: UInt32
 
-    init(_ announcement: Announcement, ssrc: UInt32, now: Int64) { (self.announcement, self.ssrc, nextAt) = (announcement, ssrc, now) }
+    init(_ announcement: Announcement, ssrc: UInt32) { (self.announcement, self.ssrc) = (announcement, ssrc) }
 }

@@ -11,6 +11,8 @@ final class RoomStream {
     /// The talk that was granted; its recording starts with its first packet.
     var talk: TalkID?
     var recording: BurstHandle?
+    /// The last burst on it is that of the announcement that is on air.
+    var isAnnouncing = false
 
     init(ssrc: UInt32, sequence: UInt16, timestamp: UInt32, now: Int64) {
         self.ssrc = ssrc
@@ -32,8 +34,8 @@ final class RoomHost {
     var mix: OpenMix?
     /// Where else the stream goes, and their places in the fan-out.
     var forwarders: [UInt32: (forwarder: Forwarder, listener: Listener)] = [:]
-    /// What is being played.
-    var playing: [String: Playing] = [:]
+    /// What is being played, as it was asked for. In a PTT room the first is heard, and the others wait for it.
+    var announcements: [Playing] = []
     /// Where everybody's transport is.
     var places: [UserID: Place] = [:]
     /// How many are on each worker; a worker other than the home that ever had somebody has a branch.
@@ -64,6 +66,9 @@ final class RoomHost {
     }
 
     var gid: GroupID { machine.identity.gid }
+
+    /// What is played now.
+    var onAir: ArraySlice<Playing> { mix == nil ? announcements.prefix(1) : announcements[...] }
 
     func stream(_ which: FloorStream) -> RoomStream? { which == .main ? main : override }
 
