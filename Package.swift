@@ -142,6 +142,7 @@ let testTargets: [Target] = [
     tests("MixerTests", ["Mixer", "RTP", "AudioCodecs", "Talk", "TestTraits"]),
     tests("MessagesTests", ["Messages", "JSON", "Talk"]),
     tests("TidyTests", ["TestTraits"]),
+    tests("JanusProtocolTests", ["JanusProtocol", "JSON"]),
     tests("HostileInputTests", ["FuzzBodies", "TestTraits"]),
     tests("RoomTests", ["Room", "Floor", "Talk"]),
     tests("FloorTests", ["Floor", "Talk", "TestTraits"]),

@@ -12,8 +12,10 @@ final class StreamClient {
     let address: SocketAddress
 
     /// Connects.
-    /// - Parameter receiveBuffer: SO_RCVBUF, for who is slow; 0: as the kernel has it.
-    init(_ port: StreamPort, receiveBuffer: Int32 = 0) throws {
+    /// - Parameters:
+    ///   - ip: where from, on loopback.
+    ///   - receiveBuffer: SO_RCVBUF, for who is slow; 0: as the kernel has it.
+    init(_ port: StreamPort, from ip: String = "127.0.0.1", receiveBuffer: Int32 = 0) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         if receiveBuffer > 0 {
             var size = receiveBuffer
@@ -23,6 +25,13 @@ final class StreamClient {
         var storage = sockaddr_storage()
         let length = withUnsafeMutableBytes(of: &storage) { raw in raw.baseAddress.map { target.write(to: $0, family: AF_INET) } ?? 0 }
         let fd = descriptor
+        var source = sockaddr_storage()
+        if let address = SocketAddress(ip: ip, port: 0) {
+            withUnsafeMutableBytes(of: &source) { raw in
+                guard let base = raw.baseAddress else { return }
+                _ = bind(fd, base.assumingMemoryBound(to: sockaddr.self), address.write(to: base, family: AF_INET))
+            }
+        }
         let code = withUnsafePointer(to: &storage) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(fd, $0, length) }
         }

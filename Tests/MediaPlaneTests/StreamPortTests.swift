@@ -63,6 +63,23 @@ private let second: Int64 = 1_000_000_000
         #expect(port.turn().isEmpty && port.count.all == 0 && client.read().isEmpty)
     }
 
+    /// A flood from one place takes the places of its own; who came from elsewhere before it keeps theirs.
+    @Test func aFloodFromOnePlacePutsNobodyElseOut() throws {
+        var limits = StreamPort.Limits()
+        limits.strangers = 4
+        let port = try port(limits)
+        let honest = try StreamClient(port, from: "127.0.0.9")
+        port.admit(honest)
+        var flood: [StreamClient] = []
+        for time in 1...20 as ClosedRange<Int64> {
+            let client = try StreamClient(port)
+            port.admit(client, at: time)
+            flood.append(client)
+        }
+        #expect(port.connection(honest.address) != nil && port.count.strangers == 4)
+        withExtendedLifetime(flood) {}
+    }
+
     @Test func strangersAreFewAndTheOldestGoes() throws {
         var limits = StreamPort.Limits()
         limits.strangers = 3

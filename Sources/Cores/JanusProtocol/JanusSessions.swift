@@ -32,6 +32,8 @@ public struct JanusSessions: Sendable {
     private let handlesMax: Int
     /// What `info` says.
     private let info: JSONValue
+    /// The last tenth of all places is for connections that have no more than so many: who takes all they can get shuts nobody else out.
+    static let modest = 100
     /// The one plugin.
     public static let audioBridge = "janus.plugin.audiobridge"
 
@@ -100,7 +102,7 @@ public struct JanusSessions: Sendable {
         case .attach:
             guard let plugin = envelope.plugin else { throw .missing("plugin") }
             guard plugin == JanusSessions.audioBridge else { throw .noPlugin(plugin) }
-            guard owners.count < handlesMax else { throw .tooMany }
+            guard isRoom(for: connection, in: owners.count, of: handlesMax, has: { handleCount(of: connection) }) else { throw .tooMany }
             let handle = fresh(&random) { owners[$0] == nil && sessions[$0] == nil }
             owners[handle] = id
             sessions[id]?.handles.insert(handle)
@@ -126,12 +128,22 @@ public struct JanusSessions: Sendable {
     private mutating func create(_ wanted: Int64?, _ connection: UInt64, _ now: Int64, _ random: inout some RandomNumberGenerator)
         throws(JanusError) -> Int64
     {
-        guard sessions.count < sessionsMax else { throw .tooMany }
+        guard isRoom(for: connection, in: sessions.count, of: sessionsMax, has: { byConnection[connection]?.count ?? 0 }) else {
+            throw .tooMany
+        }
         if let wanted, sessions[wanted] != nil { throw .conflict }
         let id = wanted ?? fresh(&random) { sessions[$0] == nil && owners[$0] == nil }
         sessions[id] = Session(connection: connection, lastSeenNs: now)
         byConnection[connection, default: []].insert(id)
         return id
+    }
+
+    private func isRoom(for connection: UInt64, in count: Int, of limit: Int, has own: () -> Int) -> Bool {
+        count < limit - limit / 10 || (count < limit && own() < JanusSessions.modest)
+    }
+
+    private func handleCount(of connection: UInt64) -> Int {
+        (byConnection[connection] ?? []).reduce(0) { $0 + (sessions[$1]?.handles.count ?? 0) }
     }
 
     private mutating func claim(_ id: Int64, _ connection: UInt64, _ now: Int64) -> [Action] {

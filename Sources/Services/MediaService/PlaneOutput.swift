@@ -20,14 +20,25 @@ struct PlaneOutput: MediaPlaneOutput {
 
     func publish(_ news: RoomNews, of gid: GroupID, epoch: Int64, atMs: Int64) {
         guard let state = FloorMessage.State(rawValue: news.state.rawValue) else { return }
+        let nameBytes = Self.nameBytes(of: news.participants?.count ?? 0)
         let message = FloorMessage(
             gid: gid, epoch: epoch, seq: news.seq, atMs: atMs, state: state, uid: news.participant?.uid ?? news.uid,
             display: news.participant?.display, role: news.participant?.role, holder: news.holder, talkID: news.talkID, tier: news.tier,
             queue: news.queue,
             participants: news.participants.map { list in
-                list.map { FloorMessage.Participant(uid: $0.uid, role: $0.role, display: $0.display, joinedMs: $0.joinedMs) }
+                list.map { one in
+                    let display = one.display.utf8.count <= nameBytes ? one.display : one.display.cut(toBytes: nameBytes)
+                    return FloorMessage.Participant(uid: one.uid, role: one.role, display: display, joinedMs: one.joinedMs)
+                }
             })
         send(message.encoded(ip: ip), gid, to: topics.floor, by: producers.gathering)
+    }
+
+    /// What of each name there is room for in one message: Kafka takes some 1,000,000 bytes, and without its name a participant needs 90.
+    private static func nameBytes(of count: Int) -> Int {
+        guard count > 0 else { return .max }
+        // As JSON a byte of a name may take six.
+        return max(0, 900_000 / count - 90) / 6
     }
 
     func publish(_ quality: QualityMessage) { send(quality.encoded(ip: ip), quality.gid, to: topics.quality, by: producers.gathering) }
@@ -47,4 +58,16 @@ struct PlaneOutput: MediaPlaneOutput {
     func persist(_ record: RoomRecord) { note(.persist(record)) }
 
     func presence(_ uid: UserID, online: Bool) { roles.presence(uid, online: online) }
+}
+
+extension String {
+    /// Its beginning, of whole characters.
+    fileprivate func cut(toBytes limit: Int) -> String {
+        var count = 0
+        return String(
+            prefix { character in
+                count += character.utf8.count
+                return count <= limit
+            })
+    }
 }

@@ -80,6 +80,9 @@ extension MediaWorker {
         seconds &+= 1
         // Each worker has its part of what the node may say, and in turn one more of what doesn't divide.
         var budget = (settings.qualityMaxPerSecond + (index + seconds) % addresses.count) / addresses.count
+        let listeners = active.reduce(0) { $0 + (branches[$1]?.transports.count ?? 0) }
+        // Where there are more, each has their turn every so many rounds of ten seconds.
+        let rounds = max(1, (listeners + 10 * budget - 1) / max(1, 10 * budget))
         for gid in active {
             guard let branch = branches[gid] else { continue }
             branch.activeSeconds += 1
@@ -92,7 +95,7 @@ extension MediaWorker {
                 // Everybody has their own second of the five and the ten, so that the reports spread; over the bursts, for many are short.
                 let phase = Int(truncatingIfNeeded: transport.uid.value) &+ seconds
                 if phase % 5 == 0 { reportListener(transport) }
-                if phase % 10 == 0, budget > 0, transport.address != nil {
+                if phase % 10 == 0, budget > 0, (phase / 10) % rounds == 0, transport.address != nil {
                     budget -= 1
                     output.publish(quality(of: transport, isTalker: false))
                 }

@@ -70,8 +70,13 @@ final class PlainFanOut {
         let end = table.count
         let own = packet.talker?.carrier == .plain ? packet.talker?.index ?? end : end
         if packet.dualOnly {
-            for index in 0..<end where index != own && table.listeners[index].dual {
-                table.transmit(index, index + 1, on: socket, more: false, counts: &counts, between: between)
+            // Those who hear both may stand anywhere: run by run, and control is looked at behind each.
+            var index = 0
+            while index < end {
+                let start = index
+                while index < end, index != own, table.listeners[index].dual { index += 1 }
+                if index > start { table.transmit(start, index, on: socket, more: index < end, counts: &counts, between: between) }
+                while index < end, index == own || !table.listeners[index].dual { index += 1 }
             }
         } else {
             table.transmit(0, min(own, end), on: socket, more: own + 1 < end, counts: &counts, between: between)

@@ -179,13 +179,24 @@ final class StreamPort {
         let strangers = connections.values.filter { !$0.isProved }
         if strangers.count >= limits.strangers || connections.count >= limits.connections {
             // Where all are peers', the newcomer goes: its descriptor is closed with it.
-            guard let oldest = strangers.min(by: { $0.acceptedAt < $1.acceptedAt }) else { return }
-            end(oldest)
+            guard let victim = StreamPort.victim(of: strangers, for: connection) else { return }
+            end(victim)
         }
         connections[connection.address] = connection
         tokens[connection.token] = connection
         poller.watch(connection.descriptor, token: connection.token)
         deadline = min(deadline ?? endsAt(connection), endsAt(connection))
+    }
+
+    /// The oldest of those who come from where most do, the newcomer counted: a flood from one place puts nobody else out.
+    private static func victim(of strangers: [StreamConnection], for newcomer: StreamConnection) -> StreamConnection? {
+        let places = Dictionary(grouping: strangers) { $0.address.withNumber(0) }
+        let own = newcomer.address.withNumber(0)
+        let most = places.max { (left, right) in
+            let (fewer, more) = (left.value.count + (left.key == own ? 1 : 0), right.value.count + (right.key == own ? 1 : 0))
+            return fewer < more
+        }
+        return most?.value.min { $0.acceptedAt < $1.acceptedAt }
     }
 
     private func freeToken() -> UInt32 {
