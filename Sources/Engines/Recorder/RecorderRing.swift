@@ -28,6 +28,8 @@ public final class RecorderRing: @unchecked Sendable {
         case begin(burst: UInt32, BurstStart)
         case packet(burst: UInt32, RecordedPacket)
         case end(burst: UInt32, TalkRecord.Cause?)
+        /// A burst of which nothing found room, and how long it was.
+        case lost(BurstStart, durationMs: Int64)
     }
 
     private enum Kind: UInt8 {
@@ -41,6 +43,8 @@ public final class RecorderRing: @unchecked Sendable {
         var starts: [UInt32: BurstStart] = [:]
         /// Ends that found no room in the ring; they hold after everything that lies in it.
         var lateEnds: [(burst: UInt32, cause: TalkRecord.Cause?)] = []
+        /// Bursts that found no room at all.
+        var lost: [(start: BurstStart, durationMs: Int64)] = []
         var wake: (@Sendable () -> Void)?
     }
 
@@ -55,6 +59,8 @@ public final class RecorderRing: @unchecked Sendable {
     private var knownTail = 0
     private var lastBurst: UInt32 = 0
     private var cut: Set<UInt32> = []
+    /// Bursts whose beginning found no room yet, and when their last packet came.
+    private var unbegun: [UInt32: (start: BurstStart, lastNs: UInt64)] = [:]
 
     /// - Parameter capacityBytes: rounded up to a power of two; 8 MiB hold a minute of 20 talkers' speech.
     public init(capacityBytes: Int = 8 << 20) {
@@ -71,18 +77,21 @@ public final class RecorderRing: @unchecked Sendable {
 
     // MARK: Producer
 
-    /// A burst begins; rare, so it may lock and allocate.
-    /// - Returns: nil where the ring is full: the burst is not recorded.
-    public func begin(_ start: BurstStart) -> BurstHandle? {
+    /// A burst begins; rare, so it may lock and allocate. Where the ring is full, it is recorded from when there is room.
+    public func begin(_ start: BurstStart) -> BurstHandle {
         lastBurst &+= 1
-        let burst = lastBurst
+        if !begin(lastBurst, start) { unbegun[lastBurst] = (start, start.startNs) }
+        return BurstHandle(number: lastBurst)
+    }
+
+    private func begin(_ burst: UInt32, _ start: BurstStart) -> Bool {
         sides.withLock { $0.starts[burst] = start }
         guard put(.begin, burst: burst) else {
             _ = sides.withLock { $0.starts.removeValue(forKey: burst) }
-            return nil
+            return false
         }
         sides.withLock { $0.wake }?()
-        return BurstHandle(number: burst)
+        return true
     }
 
     /// A packet of a burst, in any order of sequence numbers.
@@ -91,9 +100,15 @@ public final class RecorderRing: @unchecked Sendable {
     public func append(
         _ handle: BurstHandle, sequence: UInt16, timestamp: UInt32, marker: Bool, arrivalNs: UInt64, payload: UnsafeRawBufferPointer
     ) -> Bool {
-        let taken = put(
-            .packet, burst: handle.number, sequence: sequence, timestamp: timestamp, flag: marker ? 1 : 0, arrivalNs: arrivalNs,
-            payload: payload)
+        if !unbegun.isEmpty, let (start, _) = unbegun[handle.number] {
+            unbegun[handle.number] = begin(handle.number, start) ? nil : (start, arrivalNs)
+            cut.insert(handle.number)
+        }
+        let taken =
+            unbegun[handle.number] == nil
+            && put(
+                .packet, burst: handle.number, sequence: sequence, timestamp: timestamp, flag: marker ? 1 : 0, arrivalNs: arrivalNs,
+                payload: payload)
         if !taken {
             refused.wrappingAdd(1, ordering: .relaxed)
             cut.insert(handle.number)
@@ -104,7 +119,10 @@ public final class RecorderRing: @unchecked Sendable {
     /// A burst is over.
     public func end(_ handle: BurstHandle, cause: TalkRecord.Cause?) {
         let cause = cut.remove(handle.number) == nil ? cause : .spoolFull
-        if !put(.end, burst: handle.number, flag: Capture.causeCode(cause)) {
+        if let (start, lastNs) = unbegun.removeValue(forKey: handle.number) {
+            let durationMs = Int64((max(lastNs, start.startNs) - start.startNs) / 1_000_000) + 20
+            sides.withLock { $0.lost.append((start, durationMs)) }
+        } else if !put(.end, burst: handle.number, flag: Capture.causeCode(cause)) {
             sides.withLock { $0.lateEnds.append((handle.number, cause)) }
         }
         sides.withLock { $0.wake }?()
@@ -151,9 +169,9 @@ public final class RecorderRing: @unchecked Sendable {
     /// Takes everything that lies in the ring, in order.
     func drain(_ body: (Entry) -> Void) {
         // Taken first: whatever was put before such an end lies in the ring by now.
-        let lateEnds = sides.withLock { sides in
-            defer { sides.lateEnds = [] }
-            return sides.lateEnds
+        let (lateEnds, lost) = sides.withLock { sides in
+            defer { (sides.lateEnds, sides.lost) = ([], []) }
+            return (sides.lateEnds, sides.lost)
         }
         let end = head.load(ordering: .acquiring)
         var position = tail.load(ordering: .relaxed)
@@ -172,6 +190,7 @@ public final class RecorderRing: @unchecked Sendable {
             tail.store(position, ordering: .releasing)
         }
         for (burst, cause) in lateEnds { body(.end(burst: burst, cause)) }
+        for (start, durationMs) in lost { body(.lost(start, durationMs: durationMs)) }
     }
 
     private func packet(at entry: UnsafeMutableRawPointer) -> RecordedPacket {

@@ -112,6 +112,8 @@ final class SpoolWriter: @unchecked Sendable {
         case .end(let burst, let cause):
             guard let capture = captures.removeValue(forKey: Key(ring: ring, burst: burst)) else { return }
             end(capture, cause)
+        case .lost(let start, let durationMs):
+            finished(Finished(start: start, fileName: "", cause: .spoolFull, isKept: false, durationMs: durationMs))
         }
     }
 

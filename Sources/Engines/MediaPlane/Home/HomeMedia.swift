@@ -67,7 +67,6 @@ extension MediaWorker {
             BurstStart(
                 talkID: talk, gid: room.gid, uid: uid, role: participant.role, groupName: room.machine.identity.name,
                 displayName: participant.display, startMs: Clocks.wallMs(), startNs: UInt64(now)))
-        if stream.recording == nil { counters.recorderFull.increment() }
     }
 
     /// What another worker put in its ring to this one.

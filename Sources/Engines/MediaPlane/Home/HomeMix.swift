@@ -89,9 +89,8 @@ extension MediaWorker {
             BurstStart(
                 talkID: talk, gid: room.gid, uid: uid, role: participant.role, groupName: room.machine.identity.name,
                 displayName: participant.display, startMs: startMs, startNs: UInt64(startNs)))
-        if burst == nil { counters.recorderFull.increment() }
         mix.recordings[uid] = (talk, burst)
-        if let burst { for one in kept { one.payload.withUnsafeBytes { record(one.packet, $0, burst) } } }
+        for one in kept { one.payload.withUnsafeBytes { record(one.packet, $0, burst) } }
         for worker in room.branches { send(BranchRing.Head(kind: .soloBegin, stream: .main, gid: room.gid, uid: uid), to: worker) }
         setSolo(uid, true, in: room.branch)
         run([.tellAll(except: nil, .talking(uid, level: nil))], in: room)
@@ -100,7 +99,7 @@ extension MediaWorker {
     /// - Parameter level: the average while they were heard, −dBov.
     func fellSilent(_ uid: UserID, _ level: Int, in room: RoomHost, _ mix: OpenMix) {
         guard let recording = mix.recordings.removeValue(forKey: uid) else { return }
-        if let burst = recording.burst { ring.end(burst, cause: nil) }
+        ring.end(recording.burst, cause: nil)
         mix.forget(uid)
         for worker in room.branches { send(BranchRing.Head(kind: .soloEnd, stream: .main, gid: room.gid, uid: uid), to: worker) }
         setSolo(uid, false, in: room.branch)
@@ -117,7 +116,7 @@ extension MediaWorker {
     /// The room closes: its open talks end.
     func endMix(of room: RoomHost) {
         guard let mix = room.mix else { return }
-        for (_, recording) in mix.recordings { if let burst = recording.burst { ring.end(burst, cause: nil) } }
+        for (_, recording) in mix.recordings { ring.end(recording.burst, cause: nil) }
         mix.recordings = [:]
         mixing.remove(room.gid)
     }

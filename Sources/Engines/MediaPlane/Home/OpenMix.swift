@@ -12,7 +12,7 @@ final class OpenMix {
     }
     let mixer = RoomMixer()
     /// The talks of those who are heard.
-    var recordings: [UserID: (talk: TalkID, burst: BurstHandle?)] = [:]
+    var recordings: [UserID: (talk: TalkID, burst: BurstHandle)] = [:]
     private var recent: [UserID: [Kept]] = [:]
     /// Ticks since the room was opened: the mix's own clock.
     var ticks: UInt32 = 0
@@ -22,7 +22,7 @@ final class OpenMix {
     private static let kept = 12
 
     /// Talks that are being recorded.
-    var openTalks: [TalkID] { recordings.values.filter { $0.burst != nil }.map(\.talk) }
+    var openTalks: [TalkID] { recordings.values.map(\.talk) }
 
     func keep(_ packet: MediaWorker.Arrival, _ payload: UnsafeRawBufferPointer, from uid: UserID) {
         recent[uid, default: []].append(Kept(packet: packet, payload: Array(payload)))
