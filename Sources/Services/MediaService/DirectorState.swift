@@ -82,9 +82,7 @@ final class DirectorState {
         case .decided(let task, let outcome): decided(task, outcome)
         case .persist(let record): keep(record)
         case .acknowledged(let place): acknowledge(place)
-        case .refused(let record, let place):
-            if refused.isEmpty { parts.log.warning("Kafka's queue is full: records wait", ["topic": .string(record.topic)]) }
-            refused.append((record, place))
+        case .refused(let record, let place): send(record, for: place)
         }
     }
 
@@ -130,7 +128,7 @@ final class DirectorState {
         post(
             SignalTask(request: request, place: place) { outcome in
                 answered.increment()
-                outbox.send(request.response(outcome.code, outcome.message), echoing: headers, for: place)
+                outbox.send(outbox.record(of: request.response(outcome.code, outcome.message), echoing: headers), for: place)
             })
     }
 
@@ -178,8 +176,7 @@ final class DirectorState {
 
     private func answer(_ response: SignalResponse, to record: KafkaRecord, _ place: RequestPlace) {
         answered.increment()
-        expect(1, of: place)
-        outbox.send(response, echoing: record.headers, for: place)
+        produce(outbox.record(of: response, echoing: record.headers), for: place)
     }
 
     // MARK: What was decided
@@ -196,9 +193,7 @@ final class DirectorState {
         answerThoseWithTalks(now)
         guard !refused.isEmpty, now >= offeredAt + Self.offerEveryNs else { return }
         offeredAt = now
-        let again = refused
-        refused = []
-        for (record, place) in again { outbox.send(record, for: place) }
+        refused.removeFirst(refused.prefix { outbox.take($0, for: $1) }.count)
     }
 
     /// Destroyed rooms are answered when the records of their open talks are out, or have taken too long.
@@ -246,7 +241,7 @@ final class DirectorState {
 
     private func keep(_ record: RoomRecord) {
         let home = Murmur2.partition(gid: record.gid.value, count: parts.partitions)
-        outbox.send(
+        send(
             roomRecord(record.gid, record.encoded, record.epoch, home), for: RequestPlace(partition: home, generation: 0, offset: nil))
     }
 
@@ -255,7 +250,14 @@ final class DirectorState {
     /// Produces what an offset waits for.
     private func produce(_ record: OutgoingRecord, for place: RequestPlace) {
         expect(1, of: place)
-        outbox.send(record, for: place)
+        send(record, for: place)
+    }
+
+    /// In order: behind what waits for room it waits too, for the last record of a room is the one that counts.
+    private func send(_ record: OutgoingRecord, for place: RequestPlace) {
+        if refused.isEmpty, outbox.take(record, for: place) { return }
+        if refused.isEmpty { parts.log.warning("Kafka's queue is full: records wait", ["topic": .string(record.topic)]) }
+        refused.append((record, place))
     }
 
     private func expect(_ count: Int, of place: RequestPlace) {

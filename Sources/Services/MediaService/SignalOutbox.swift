@@ -19,11 +19,12 @@ struct SignalOutbox: Sendable {
     let log: Logger
 
     /// Sends a record; that it is there is noted for the place it belongs to.
-    func send(_ record: OutgoingRecord, for place: RequestPlace) {
+    /// - Returns: false where Kafka's queue is full, as in a long outage: it is to be sent again when there is room.
+    func take(_ record: OutgoingRecord, for place: RequestPlace) -> Bool {
         let isAwaited = record.topic == topics.signalResponses || record.topic == topics.signalRequests
         let producer = isAwaited ? producers.prompt : producers.gathering
         let (notes, log) = (self.notes, self.log)
-        // A record that Kafka will never take (too large) holds up nobody; it is told. A full queue (a long outage) has room again later.
+        // A record that Kafka will never take (too large) holds up nobody; it is told.
         @Sendable func done(_ error: (any Error)?) {
             if let error { log.error("not produced", ["topic": .string(record.topic), "error": .describing(error)]) }
             if place.offset != nil { notes.post(.acknowledged(place)) }
@@ -33,16 +34,21 @@ struct SignalOutbox: Sendable {
                 if case .failure(let error) = result { done(error) } else { done(nil) }
             }
         } catch {
-            if error.code == .queueFull { notes.post(.refused(record, place)) } else { done(error) }
+            if error.code == .queueFull { return false }
+            done(error)
         }
+        return true
     }
 
-    /// An answer, with what goes from a request's headers to it (MESSAGES.md §1).
-    func send(_ response: SignalResponse, echoing headers: [KafkaHeader], for place: RequestPlace) {
-        send(
-            OutgoingRecord(
-                topic: topics.signalResponses, key: Array(String(response.gid).utf8), value: response.encoded,
-                headers: headers.filter { ["request-id", "traceparent"].contains($0.name) }),
-            for: place)
+    /// Sends an answer, from any thread.
+    func send(_ answer: OutgoingRecord, for place: RequestPlace) {
+        if !take(answer, for: place) { notes.post(.refused(answer, place)) }
+    }
+
+    /// An answer's record, with what goes from a request's headers to it (MESSAGES.md §1).
+    func record(of response: SignalResponse, echoing headers: [KafkaHeader]) -> OutgoingRecord {
+        OutgoingRecord(
+            topic: topics.signalResponses, key: Array(String(response.gid).utf8), value: response.encoded,
+            headers: headers.filter { ["request-id", "traceparent"].contains($0.name) })
     }
 }
