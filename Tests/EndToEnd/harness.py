@@ -80,6 +80,10 @@ class Stack:
         os.kill(old, number)
         wait_for(lambda: self.now()["pids"].get(name, old) != old, 20, f"{name} again")
 
+    def redis(self, *words):
+        port = self.address["redis"].split(":")[1]
+        return subprocess.run(["redis-cli", "-p", port, *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
     @contextlib.contextmanager
     def frozen(self, name):
         """A child that is there and does nothing."""

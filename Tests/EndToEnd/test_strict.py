@@ -1,5 +1,5 @@
 """What the configuration sets otherwise: members only, no takeover, few notices, short patience (DEVICES.md, FLOOR.md, MESSAGES.md §2)."""
-import json, random, subprocess, time
+import json, random, time
 
 import pytest
 import requests
@@ -36,11 +36,6 @@ def device(strict, group):
     yield make
     for one in made:
         one.close()
-
-
-def redis(stack, *words):
-    port = stack.address["redis"].split(":")[1]
-    return subprocess.run(["redis-cli", "-p", port, *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 
 def told(device, **words):
@@ -119,10 +114,10 @@ def test_a_silent_session_ends_and_its_people_leave(device):
 
 def test_a_node_tells_in_redis_that_it_lives(strict, device):
     device(4)
-    card = wait_for(lambda: (c := json.loads(redis(strict, "GET", "media:node:media-1")))["participants"] >= 1 and c, 10, "the card")
+    card = wait_for(lambda: (c := json.loads(strict.redis("GET", "media:node:media-1")))["participants"] >= 1 and c, 10, "the card")
     assert card["address"] == "127.0.0.1" and card["region"] == "north" and card["rooms"] >= 1
     assert set(card) == {"address", "region", "rooms", "participants", "load"} and 0 <= card["load"] <= 1
-    assert 0 < int(redis(strict, "TTL", "media:node:media-1")) <= 15
+    assert 0 < int(strict.redis("TTL", "media:node:media-1")) <= 15
 
 
 def readiness(stack, service="media"):
