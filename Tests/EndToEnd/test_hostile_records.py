@@ -40,15 +40,19 @@ def good(topic, gid):
     talk = str(uuid.UUID(int=uuid.uuid4().int & ~(0xF << 76) | 7 << 76))
     now = int(time.time() * 1000)
     return {
-        "ptt.floor": (5, "floor_msg", {"grp_id": gid, "epoch": 2**40, "seq": 1, "at_ms": now, "state": "taken", "uid": 3, "display": "", "role": 0,
-                                       "holder": 3, "talk_id": talk, "tier": "normal", "queue": []}),
-        "ptt.quality": (3, "quality_msg", {"user_id": 3, "user_status": 1, "in_link_quality": 90, "in_media_link_quality": 90, "out_link_quality": 90,
-                                           "out_media_link_quality": 90, "rtt": 5, "grp_id": gid, "jitter_ms": 1, "lost": 0, "received": 9, "at_ms": now}),
-        "ptt.archive": (4, "archive_msg", {"talk_id": talk, "uid": 3, "grp_id": gid, "url": "http://127.0.0.1:1/x", "key": "x", "md5": "0" * 32,
-                                           "size": 1, "duration_ms": 1, "stored_ms": now, "backend": "file"}),
-        "ptt.talks": (1, "ptt_msg", {"uid": "3", "grp_id": str(gid), "m_type": "ptt", "md5": "", "size": "0", "timestamp": str(now // 1000), "file_path": "",
-                                     "duration": "1.00", "talk_id": talk, "start_ms": str(now - 1000), "end_ms": str(now), "role": "0", "codec": "mp3",
-                                     "truncated": "1", "cause": "spool_full"}),
+        "ptt.floor": (5, "floor_msg", {
+            "grp_id": gid, "epoch": 2**40, "seq": 1, "at_ms": now, "state": "taken", "uid": 3, "display": "", "role": 0, "holder": 3,
+            "talk_id": talk, "tier": "normal", "queue": []}),
+        "ptt.quality": (3, "quality_msg", {
+            "user_id": 3, "user_status": 1, "in_link_quality": 90, "in_media_link_quality": 90, "out_link_quality": 90,
+            "out_media_link_quality": 90, "rtt": 5, "grp_id": gid, "jitter_ms": 1, "lost": 0, "received": 9, "at_ms": now}),
+        "ptt.archive": (4, "archive_msg", {
+            "talk_id": talk, "uid": 3, "grp_id": gid, "url": "http://127.0.0.1:1/x", "key": "x", "md5": "0" * 32, "size": 1,
+            "duration_ms": 1, "stored_ms": now, "backend": "file"}),
+        "ptt.talks": (1, "ptt_msg", {
+            "uid": "3", "grp_id": str(gid), "m_type": "ptt", "md5": "", "size": "0", "timestamp": str(now // 1000), "file_path": "",
+            "duration": "1.00", "talk_id": talk, "start_ms": str(now - 1000), "end_ms": str(now), "role": "0", "codec": "mp3",
+            "truncated": "1", "cause": "spool_full"}),
     }[topic]
 
 
@@ -124,7 +128,8 @@ def test_garbage_among_rooms_and_claims_closes_no_room(stack, bus, broker, room)
             bus.send(value, key, topic="ptt.owners")
     # A claim to a partition that there is not, and a room under a key that is none.
     bus.send({"node": "nobody", "claimed_ms": 1}, "4711", topic="ptt.owners")
-    record = {"gid": room, "group_name": "Theirs", "dispatcher_id": 1, "mode": "open", "options": {}, "status": "active", "emergencies": [], "epoch": 0}
+    record = {"gid": room, "group_name": "Theirs", "dispatcher_id": 1, "mode": "open", "options": {}, "status": "active", "emergencies": [],
+              "epoch": 0}
     bus.send(record, "x", partition=home, topic="ptt.rooms")
     assert device.floor("request")["state"] == "granted", "who talks goes on"
     assert code(bus.signal(1, {"gid": room, "group_name": "Test", "dispatcher_id": 7})) == 0

@@ -6,30 +6,22 @@ import requests
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from harness import Bus, Stack, code, wait_for
+from harness import Bus, code, wait_for
 
 
 @pytest.fixture(scope="module")
-def brief(request, tmp_path_factory):
-    """A stack that keeps the feed's events for some two seconds."""
-    stack = Stack(request.config.getoption("--bin"), tmp_path_factory.mktemp("brief"), environment={"TALKBURST_EVENTS_KEEP_DAYS": "0.00003"})
-    yield stack
-    assert stack.stop() == 0
-
-
-@pytest.fixture(scope="module")
-def kafka(brief):
-    bus = Bus(brief.address["kafka"])
+def other_bus(strict):
+    bus = Bus(strict.address["kafka"])
     yield bus
     bus.stop()
     assert not bus.invalid, bus.invalid[0]
 
 
 @pytest.fixture
-def bo(brief):
+def bo(strict):
     def ask(method, path, json=None, key=None):
         headers = {"Idempotency-Key": key} if key else {}
-        return requests.request(method, f"{brief.address['bo']}/v1/groups{path}", json=json, headers=headers, timeout=20)
+        return requests.request(method, f"{strict.address['bo']}/v1/groups{path}", json=json, headers=headers, timeout=20)
     return ask
 
 
@@ -41,10 +33,10 @@ def names(bo):
     return [g["group_name"] for g in bo("GET", "?limit=500").json()["items"]]
 
 
-def test_a_create_without_an_answer_is_undone(brief, kafka, bo, gid):
+def test_a_create_without_an_answer_is_undone(strict, other_bus, bo, gid):
     body, key = draft(gid=gid, group_name=f"Lost {gid}"), str(uuid.uuid4())
     other = draft(group_name="Asked again")
-    with brief.frozen("media-service"):
+    with strict.frozen("media-service"):
         start = time.monotonic()
         answer = bo("POST", "", body)
         assert answer.status_code == 504 and answer.json()["code"] == "signal_timeout" and time.monotonic() - start < 2
@@ -57,18 +49,18 @@ def test_a_create_without_an_answer_is_undone(brief, kafka, bo, gid):
     assert repeated.status_code == 201 and bo("POST", "", other, key).json() == repeated.json()
     # The destroy follows, and with it row and keys are gone: the number is free.
     wait_for(lambda: bo("POST", "", body).status_code == 201, 20, "the number, free again")
-    assert json.loads(brief.redis("GET", f"grp:{gid}:data"))["group_name"] == body["group_name"]
-    assert code(kafka.signal(1, {"gid": gid, "group_name": body["group_name"], "dispatcher_id": body["dispatcher_id"]})) == 0
+    assert json.loads(strict.redis("GET", f"grp:{gid}:data"))["group_name"] == body["group_name"]
+    assert code(other_bus.signal(1, {"gid": gid, "group_name": body["group_name"], "dispatcher_id": body["dispatcher_id"]})) == 0
 
 
-def test_a_refused_create_says_why_and_leaves_the_others_room_alone(brief, kafka, bo, gid):
+def test_a_refused_create_says_why_and_leaves_the_others_room_alone(strict, other_bus, bo, gid):
     theirs = {"gid": gid, "group_name": "Theirs", "dispatcher_id": 7}
-    assert code(kafka.signal(1, theirs)) == 0
+    assert code(other_bus.signal(1, theirs)) == 0
     answer = bo("POST", "", draft(gid=gid))
     assert answer.status_code == 502 and answer.json()["code"] == "media_refused" and answer.json()["res_code"] == 486
     assert answer.headers["content-type"].startswith("application/problem+json") and bo("GET", f"/{gid}").status_code == 404
-    assert brief.redis("GET", f"grp:{gid}:data") == ""
-    assert code(kafka.signal(1, theirs)) == 0 and code(kafka.signal(1, {**theirs, "group_name": "Ours"})) == 486
+    assert strict.redis("GET", f"grp:{gid}:data") == ""
+    assert code(other_bus.signal(1, theirs)) == 0 and code(other_bus.signal(1, {**theirs, "group_name": "Ours"})) == 486
 
 
 def test_a_number_in_use_is_told(bo, gid):
@@ -89,10 +81,10 @@ def test_the_same_key_at_once_makes_one_group(bo):
     assert conflict.status_code == 422 and conflict.json()["code"] == "idempotency_key_reused"
 
 
-def test_changes_without_an_answer_are_undone(brief, kafka, bo):
+def test_changes_without_an_answer_are_undone(strict, other_bus, bo):
     group = bo("POST", "", draft()).json()
     path = f"/{group['gid']}"
-    with brief.frozen("media-service"):
+    with strict.frozen("media-service"):
         for answer in (bo("PATCH", path, {"group_name": "South"}), bo("PUT", path + "/members/3", {"role": 1})):
             assert answer.status_code == 504 and answer.json()["code"] == "signal_timeout"
         assert bo("GET", path).json() == group
@@ -100,13 +92,13 @@ def test_changes_without_an_answer_are_undone(brief, kafka, bo):
         assert bo("DELETE", path).json()["status"] == "deleting"
         assert bo("PATCH", path, {"group_name": "South"}).json()["code"] == "group_not_active"
     wait_for(lambda: bo("GET", path).status_code == 404, 10, "gone")
-    wait_for(lambda: brief.redis("GET", f"grp:{group['gid']}:data") == "", 10, "its keys gone")
+    wait_for(lambda: strict.redis("GET", f"grp:{group['gid']}:data") == "", 10, "its keys gone")
 
 
-def test_what_the_feed_does_not_keep_any_more_is_a_gap(brief, bo):
+def test_what_the_feed_does_not_keep_any_more_is_a_gap(strict, bo):
     dispatcher = random.randrange(1, 2**40)
     assert bo("POST", "", draft(dispatcher_id=dispatcher)).status_code == 201
-    url = brief.address["bo"].replace("http", "ws") + f"/v1/events?dispatcher_id={dispatcher}&after=0"
+    url = strict.address["bo"].replace("http", "ws") + f"/v1/events?dispatcher_id={dispatcher}&after=0"
 
     def gap():
         with connect(url) as feed:
@@ -129,19 +121,19 @@ def test_what_the_feed_does_not_keep_any_more_is_a_gap(brief, bo):
         assert json.loads(feed.recv(5))["gid"] == next_one["gid"], "no gap where nothing is missing"
 
 
-def test_a_reader_that_is_too_slow_is_told_and_closed(brief, kafka, bo):
+def test_a_reader_that_is_too_slow_is_told_and_closed(strict, other_bus, bo):
     dispatcher = random.randrange(1, 2**40)
     gid = bo("POST", "", draft(dispatcher_id=dispatcher)).json()["gid"]
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    host, port = brief.address["bo"].removeprefix("http://").split(":")
+    host, port = strict.address["bo"].removeprefix("http://").split(":")
     sock.connect((host, int(port)))
     people = [{"uid": n, "role": 0, "display": "x" * 100, "joined_ms": 1} for n in range(1, 5001)]
 
     def snapshot(seq, people, holder=None):
         message = {"grp_id": gid, "epoch": 2**40, "seq": seq, "at_ms": 1, "state": "snapshot", "holder": holder, "talk_id": None, "tier": "normal",
                    "queue": [], "participants": people}
-        kafka.send({"msg_type": 5, "ip": "", "floor_msg": message}, str(gid), topic="ptt.floor")
+        other_bus.send({"msg_type": 5, "ip": "", "floor_msg": message}, str(gid), topic="ptt.floor")
     with connect(f"ws://{host}:{port}/v1/events?dispatcher_id={dispatcher}", sock=sock, max_size=None, max_queue=1) as feed:
         snapshot(1, [])
         assert json.loads(feed.recv(10))["data"]["seq"] == 1

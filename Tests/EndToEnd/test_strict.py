@@ -4,16 +4,7 @@ import json, random, time
 import pytest
 import requests
 
-from harness import Device, Janus, Stack, wait_for
-
-
-@pytest.fixture(scope="module")
-def strict(request, tmp_path_factory):
-    stack = Stack(request.config.getoption("--bin"), tmp_path_factory.mktemp("strict"), environment={
-        "TALKBURST_ROOMS_REQUIRE_MEMBERSHIP": "true", "TALKBURST_ROOMS_TAKEOVER": "false", "TALKBURST_ROOMS_VANISH_MS": "300",
-        "TALKBURST_JANUS_NOTIFY_MAX": "2", "TALKBURST_JANUS_SESSION_TIMEOUT_MS": "5000", "TALKBURST_NODE_REGION": "north"})
-    yield stack
-    assert stack.stop() == 0
+from harness import Device, Janus, wait_for
 
 
 @pytest.fixture
