@@ -89,7 +89,8 @@ def test_tail_shows_each_record_on_a_line(ptt, bus, room):
     line = next(l for l in tail.stdout if f'"gid":{room}' in l and "ptt.signal.responses" in l)
     assert re.match(rf"\d\d:\d\d:\d\d ptt\.signal\.responses\[\d+\]@\d+ {room} {{.*}}\n$", line)
     tail.send_signal(signal.SIGINT)
-    assert tail.wait(10) == 0
+    tail.communicate(timeout=10)
+    assert tail.returncode == 0
 
 
 def test_radios_talk_and_listen(ptt, run, bus, room, spoken, tmp_path):
