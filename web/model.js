@@ -63,7 +63,7 @@ export function select(gid) {
 export async function loadLive(gid) {
   try {
     room(gid).load(await call("GET", `/v1/groups/${gid}/live`));
-    for (const one of (await call("GET", `/v1/quality?gid=${gid}`)).items) addQuality(one);
+    for (const one of (await call("GET", `/v1/quality?gid=${gid}&limit=500`)).items) addQuality(one);
     render();
   } catch (error) {
     toast(error.message);

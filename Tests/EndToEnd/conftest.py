@@ -81,6 +81,17 @@ def stack(broker, kafka, request, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def strict(request, tmp_path_factory):
+    """A stack of short patience: members only, no takeover, few notices, sessions of five seconds, events that are kept for two."""
+    stack = Stack(request.config.getoption("--bin"), tmp_path_factory.mktemp("strict"), environment={
+        "TALKBURST_ROOMS_REQUIRE_MEMBERSHIP": "true", "TALKBURST_ROOMS_TAKEOVER": "false", "TALKBURST_ROOMS_VANISH_MS": "300",
+        "TALKBURST_JANUS_NOTIFY_MAX": "2", "TALKBURST_JANUS_SESSION_TIMEOUT_MS": "5000", "TALKBURST_NODE_REGION": "north",
+        "TALKBURST_EVENTS_KEEP_DAYS": "0.00003"})
+    yield stack
+    assert stack.stop() == 0, stack.logs()
+
+
+@pytest.fixture(scope="session")
 def bus(stack):
     bus = Bus(stack.address["kafka"])
     yield bus

@@ -1,5 +1,5 @@
 """What the end-to-end tests share: a running stack, Kafka's records as third parties see them, and devices at door A."""
-import json, os, pathlib, queue, random, signal, socket, struct, subprocess, threading, time, uuid
+import contextlib, json, os, pathlib, queue, random, signal, socket, struct, subprocess, threading, time, uuid
 
 import confluent_kafka
 import jsonschema
@@ -36,6 +36,8 @@ class Stack:
     def __init__(self, binaries, directory, kafka=None, prefix=None, environment=None):
         self.binaries, self.directory, self.kafka = pathlib.Path(binaries).resolve(), pathlib.Path(directory), kafka
         self.prefix = prefix
+        # What each request at door A has to say besides: `apisecret`, `token`.
+        self.proof = {}
         self.told = {}
         # A program that crashes says where, in its log.
         self.environment = {**os.environ, "SWIFT_BACKTRACE": "enable=yes,color=no,threads=crashed,limit=24", **(environment or {})}
@@ -77,6 +79,20 @@ class Stack:
         old = self.pid(name)
         os.kill(old, number)
         wait_for(lambda: self.now()["pids"].get(name, old) != old, 20, f"{name} again")
+
+    def redis(self, *words):
+        port = self.address["redis"].split(":")[1]
+        return subprocess.run(["redis-cli", "-p", port, *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    @contextlib.contextmanager
+    def frozen(self, name):
+        """A child that is there and does nothing."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def ready(self, name, seconds=60):
         url = {"media-service": self.address["media"]["http"], "bo-server": self.address["bo"], "file-server": self.address["file"]}[name]
@@ -198,8 +214,9 @@ def code(response):
 class Janus:
     """A client of door A by Janus's documentation, on a raw WebSocket."""
 
-    def __init__(self, url):
+    def __init__(self, url, proof=None):
         self.socket = connect(url, subprotocols=["janus-protocol"], max_size=None)
+        self.proof = proof or {}
         self.events, self.answers, self.lock = [], {}, threading.Condition()
         self.session = None
         self.thread = threading.Thread(target=self.read, daemon=True)
@@ -219,7 +236,7 @@ class Janus:
 
     def send(self, message):
         transaction = uuid.uuid4().hex
-        message = {**message, "transaction": transaction}
+        message = {**self.proof, **message, "transaction": transaction}
         if self.session and "session_id" not in message:
             message["session_id"] = self.session
         self.socket.send(json.dumps(message))
@@ -254,7 +271,7 @@ class Device:
 
     def __init__(self, stack, room, uid, floor=True, rtcp=False, payload_type=100, display=None, join=True, srtp=None, **more):
         self.room, self.uid, self.payload_type = room, uid, payload_type
-        self.janus = Janus(stack.address["media"]["janus"])
+        self.janus = Janus(stack.address["media"]["janus"], stack.proof)
         self.handle = self.janus.attach()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

@@ -130,6 +130,23 @@ def test_the_feed_and_what_a_console_missed(stack, bus, bo, speech):
     device.close()
 
 
+def test_quality_comes_in_pages(bus, bo, gid):
+    for uid in (11, 12, 13):
+        for at_ms in (1, 2, 3):
+            quality = {"user_id": uid, "user_status": 1, "in_link_quality": 90, "in_media_link_quality": 90, "out_link_quality": 90,
+                       "out_media_link_quality": 90, "rtt": 5, "grp_id": gid, "jitter_ms": 1, "lost": 0, "received": 9, "at_ms": at_ms}
+            bus.send({"msg_type": 3, "ip": "", "quality_msg": quality}, str(gid), topic="ptt.quality")
+    ask = lambda path, **query: bo.get(f"{bo.base}/v1/quality{path}", params=query, timeout=5)
+    wait_for(lambda: [q["at_ms"] for q in ask("", gid=gid).json()["items"]] == [3, 3, 3], 10, "all of them")
+    first = ask("", gid=gid, limit=2).json()
+    second = ask("", gid=gid, limit=2, cursor=first["next"]).json()
+    assert [[q["user_id"] for q in page["items"]] for page in (first, second)] == [[11, 12], [13]] and second["next"] is None
+    first = ask("/11", limit=2).json()
+    second = ask("/11", limit=2, cursor=first["next"]).json()
+    assert [[q["at_ms"] for q in page["items"]] for page in (first, second)] == [[1, 2], [3]] and second["next"] is None
+    assert [ask("", gid=gid, **wrong).json()["field"] for wrong in ({"limit": 0}, {"limit": 501}, {"cursor": "x"})] == ["limit", "limit", "cursor"]
+
+
 @pytest.mark.parametrize("service", ["bo", "file"])
 def test_the_api_is_what_its_description_says(stack, service, request):
     """schemathesis makes requests from the OpenAPI document and checks every answer against it."""

@@ -100,6 +100,17 @@ def test_a_request_on_any_partition_and_without_key_finds_its_room(bus, gid):
     assert len(responses) == 1, "all of one group is on one partition"
 
 
+def test_what_was_moved_once_is_not_moved_again(bus, gid):
+    body = {"msg_type": 2, "ip": "", "signal_msg": {"signal_type": 2, "destroy_group_req": {"gid": gid, "dispatcher_id": 7}}}
+    for partition in range(12):
+        headers = [("request-id", f"{gid}-{partition}".encode()), ("traceparent", b"00-1-2-01"), ("moved", b"1")]
+        bus.send(body, str(gid), headers, partition)
+    answers = [wait_for(lambda: bus.answer(f"{gid}-{partition}"), 10, f"the answer on {partition}") for partition in range(12)]
+    assert sorted(map(code, answers)) == [485] + [503] * 11, "its own partition's owner answers for the room, the others say no"
+    refused = next(a for a in answers if code(a) == 503)["signal_msg"]
+    assert refused["destroy_group_resp"] == {"gid": gid, "dispatcher_id": 7} and "try again" in refused["res"]["msg"]
+
+
 def test_a_role_changes_live(stack, bus, room):
     device = Device(stack, room, 17)
     assert code(bus.signal(3, {"gid": room, "uid": 17, "role": 2, "dispatcher_id": 7})) == 0

@@ -118,6 +118,20 @@ final class TestServer {
         server.stop()
     }
 
+    @Test func aServerThatHangsIsToldAsAwayUntilItAnswers() async throws {
+        _ = try await client.command(["PING"], deadline: .seconds(10))
+        var states = changes.makeAsyncIterator()
+        #expect(await states.next() == true)
+        server.signal(SIGSTOP)
+        #expect(await states.next() == false)
+        #expect(!client.isUp)
+        server.signal(SIGCONT)
+        #expect(await states.next() == true)
+        #expect(try await client.command(["PING"], deadline: .seconds(10)) == .status("PONG"))
+        await client.close()
+        server.stop()
+    }
+
     @Test func addressesAreRead() throws {
         let address = try RedisAddress(url: "redis://:secret@example.org:6380/3")
         #expect(address.host == "example.org")

@@ -6,7 +6,8 @@ import Threads
 /// Talks to one Redis over one connection on a thread of its own.
 ///
 /// Commands are sent in the order in which they are submitted, without waiting for earlier answers (pipelining). While Redis is away they
-/// wait, each for its own deadline; at most `queueMax` wait. The connection is tried again after 50 ms, doubling to 2 s.
+/// wait, each for its own deadline; at most `queueMax` wait. The connection is tried again after 50 ms, doubling to 2 s. A Redis that holds
+/// the connection and answers nothing for 2 s is told as away, too.
 public final class RedisClient: Sendable {
     /// How many commands may wait or be under way; more fail at once with `overloaded`.
     public static let queueMax = 10_000
@@ -42,7 +43,7 @@ public final class RedisClient: Sendable {
 
     deinit { shared.close {} }
 
-    /// Whether a connection stands.
+    /// Whether a connection stands, and is answered.
     public var isUp: Bool { shared.isUp.load(ordering: .relaxed) }
 
     /// Sends a command; `then` is called once, on the client's thread, and must not block.

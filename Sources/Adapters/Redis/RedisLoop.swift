@@ -7,6 +7,9 @@ struct RedisLoop: ~Copyable {
     private static let firstPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(2)
     private static let connectLimit = Duration.seconds(2)
+    /// How often Redis is asked whether it lives, and how long it may take to say so.
+    private static let probeEvery = Duration.seconds(1)
+    private static let probeLimit = Duration.seconds(2)
 
     /// A unit that was sent: nil `then` once its deadline is over; its answers must still be taken off the stream.
     private struct Sent {
@@ -27,6 +30,9 @@ struct RedisLoop: ~Copyable {
     private var pause = firstPause
     private var nextAttempt = ContinuousClock.now
     private var lastCause = "not connected yet"
+    /// When the next probe is due; while one is under way, when it is given up.
+    private var probeAt = ContinuousClock.now
+    private var isProbing = false
 
     init(address: RedisAddress, shared: RedisShared, onUpChange: @escaping @Sendable (Bool) -> Void) {
         self.address = address
@@ -40,7 +46,10 @@ struct RedisLoop: ~Copyable {
             expire(now)
             if connection == nil, now >= nextAttempt { connect(now) }
             if isConnecting, now >= nextAttempt { lose("no connection within 2 s") }
-            if connection != nil, !isConnecting { send() }
+            if connection != nil, !isConnecting {
+                probe(now)
+                send()
+            }
             waitForSomething(now)
         }
         disconnect(RedisError(.closed, "the Redis client is closed"))
@@ -84,8 +93,26 @@ struct RedisLoop: ~Copyable {
             append(line)
             sent.append(Sent(name: line[0], answersLeft: 1, deadline: .now + .seconds(3600), then: nil))
         }
-        shared.isUp.store(true, ordering: .relaxed)
-        onUpChange(true)
+        (isProbing, probeAt) = (false, .now + Self.probeEvery)
+        tell(isUp: true)
+    }
+
+    private func tell(isUp: Bool) {
+        if shared.isUp.exchange(isUp, ordering: .relaxed) != isUp { onUpChange(isUp) }
+    }
+
+    /// Finds out about a Redis that holds its connections and answers nothing. The connection stays: its answers may still come.
+    private mutating func probe(_ now: ContinuousClock.Instant) {
+        guard now >= probeAt else { return }
+        if isProbing {
+            lastCause = "Redis at \(address.host):\(address.port): no answer within 2 s"
+            tell(isUp: false)
+            probeAt = now + Self.probeLimit
+            return
+        }
+        append(["PING"])
+        sent.append(Sent(name: "PING", answersLeft: 1, deadline: now + .seconds(3600), then: nil))
+        (isProbing, probeAt) = (true, now + Self.probeLimit)
     }
 
     private mutating func lose(_ cause: String) {
@@ -103,7 +130,7 @@ struct RedisLoop: ~Copyable {
         let lost = sent
         sent = []
         for one in lost { answer(one.then, .failure(error)) }
-        if shared.isUp.exchange(false, ordering: .relaxed) { onUpChange(false) }
+        tell(isUp: false)
     }
 
     private static func cause(_ context: UnsafeMutablePointer<redisContext>) -> String {
@@ -155,7 +182,8 @@ struct RedisLoop: ~Copyable {
     private mutating func waitForSomething(_ now: ContinuousClock.Instant) {
         var earliest = waiting.map(\.deadline).min()
         if let deadline = sent.lazy.filter({ $0.then != nil }).map(\.deadline).min() { earliest = min(earliest ?? deadline, deadline) }
-        if connection == nil || isConnecting { earliest = min(earliest ?? nextAttempt, nextAttempt) }
+        let next = connection == nil || isConnecting ? nextAttempt : probeAt
+        earliest = min(earliest ?? next, next)
         var timeoutMs: Int32 = -1
         if let earliest {
             let (seconds, attoseconds) = now.duration(to: earliest).components
@@ -195,6 +223,9 @@ struct RedisLoop: ~Copyable {
             sent[0].answersLeft -= 1
             guard sent[0].answersLeft == 0 else { continue }
             let one = sent.removeFirst()
+            // Whatever it answers, it lives.
+            if isProbing { (isProbing, probeAt) = (false, .now + Self.probeEvery) }
+            tell(isUp: true)
             if case .error(let message) = reply {
                 // What a greeting hears (a wrong password) has no caller; every command after it tells.
                 answer(one.then, .failure(RedisError(.server, "\(one.name): \(message)")))

@@ -224,11 +224,11 @@ public struct RoomStateMachine: Sendable {
     }
 
     /// An administrator mutes or unmutes somebody, or (nil) everybody and whoever comes.
-    /// - Throws: 487 where the user is not here.
+    /// - Throws: 492 where the user is not here.
     public mutating func mute(_ muted: Bool, _ uid: UserID?, at moment: Moment, random: inout some RandomNumberGenerator)
         throws(Refusal) -> [RoomEffect]
     {
-        if let uid, participants[uid] == nil { throw notJoined(uid) }
+        if let uid, participants[uid] == nil { throw noSuchUser(uid) }
         var effects: [RoomEffect] = []
         if let uid {
             if muted { self.muted.insert(uid) } else { self.muted.remove(uid) }
@@ -247,9 +247,9 @@ public struct RoomStateMachine: Sendable {
     }
 
     /// Stops or resumes what somebody hears.
-    /// - Throws: 487 where the user is not here.
+    /// - Throws: 492 where the user is not here.
     public mutating func suspend(_ suspended: Bool, _ uid: UserID) throws(Refusal) -> [RoomEffect] {
-        guard participants[uid] != nil else { throw notJoined(uid) }
+        guard participants[uid] != nil else { throw noSuchUser(uid) }
         participants[uid]?.suspended = suspended
         return [.changed(uid)]
     }
@@ -303,6 +303,8 @@ public struct RoomStateMachine: Sendable {
     }
 
     private func notJoined(_ uid: UserID) -> Refusal { Refusal(.notJoined, "user \(uid) is not in room \(identity.gid)") }
+    /// AudioBridge's word where an administrator names somebody who is not there.
+    private func noSuchUser(_ uid: UserID) -> Refusal { Refusal(.noSuchUser, "no such user \(uid) in room \(identity.gid)") }
 
     private mutating func run(
         _ input: FloorInput, _ moment: Moment, _ random: inout some RandomNumberGenerator, _ effects: inout [RoomEffect]

@@ -19,12 +19,17 @@ struct TalksAPI: Sendable {
         router.get("/v1/users/{uid}", user)
         router.on("PUT", "/v1/users/{uid}", putUser)
         router.get("/v1/quality/{uid}") { request in
-            let from = try Query(request).integer("from_ms", in: 0...maximumID) ?? 0
-            return page(quality.series(of: try request.pathUser(), fromMs: from), next: nil)
+            let query = Query(request)
+            let from = max(try query.integer("from_ms", in: 0...maximumID) ?? 0, try query.integer("cursor", in: 0...maximumID) ?? 0)
+            let (items, next) = quality.series(of: try request.pathUser(), fromMs: from, limit: try query.limit())
+            return page(items, next: next.map { String($0) })
         }
         router.get("/v1/quality") { request in
-            guard let gid = try Query(request).group() else { throw Problem.invalid("gid", "gid is needed: whose links are wanted") }
-            return page(quality.latest(in: gid), next: nil)
+            let query = Query(request)
+            guard let gid = try query.group() else { throw Problem.invalid("gid", "gid is needed: whose links are wanted") }
+            let after = try query.integer("cursor", in: 0...maximumID) ?? 0
+            let (items, next) = quality.latest(in: gid, after: after, limit: try query.limit())
+            return page(items, next: next?.description)
         }
     }
 

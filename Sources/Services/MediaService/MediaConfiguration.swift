@@ -11,6 +11,7 @@ import Web
 public struct MediaConfiguration: Sendable {
     var node: String
     var ip: String
+    var region: String
     var kafka: KafkaSections
     var group: String
     var redisURL: String
@@ -27,6 +28,7 @@ public struct MediaConfiguration: Sendable {
         let node = configuration.section("node")
         self.node = node.string("id", default: "media-1")
         ip = node.string("ip", default: "127.0.0.1")
+        region = node.string("region", default: "")
         kafka = KafkaSections(configuration, clientId: self.node)
         group = configuration.section("kafka").string("group", default: "media-service")
         let redis = configuration.section("redis")

@@ -191,15 +191,14 @@ struct MediaServiceParts {
 
     /// Keeps this node's card in Redis alive.
     private func announce(_ roles: RoleDirectory) {
-        let (node, ip, metrics) = (settings.node, settings.ip, context.metrics)
+        let (node, ip, region, metrics) = (settings.node, settings.ip, settings.region, context.metrics)
         let rooms = metrics.gauge("media_rooms", help: "Rooms on this node")
         let participants = metrics.gauge("media_participants", help: "Participants on this node")
         let task = Task {
+            var card = NodeCard(address: ip, region: region, processors: MediaSettings.processors, nowNs: Clocks.monotonicNs())
             while !Task.isCancelled {
-                let card: JSONValue = [
-                    "address": .string(ip), "rooms": .int(Int64(rooms.value)), "participants": .int(Int64(participants.value)),
-                ]
-                await roles.announce(node: node, card)
+                let now = card.json(rooms: Int(rooms.value), participants: Int(participants.value), nowNs: Clocks.monotonicNs())
+                await roles.announce(node: node, now)
                 try? await Task.sleep(for: .seconds(5))
             }
         }

@@ -19,12 +19,20 @@ struct RoomJournal {
         }
         guard let value else {
             // An owner that lost its partition unawares may not undo what its successor did.
-            if let epochHeader, epochHeader < epoch { return }
+            if let epochHeader {
+                guard epochHeader >= epoch else { return }
+                epoch = epochHeader
+            }
             rooms[gid] = nil
             return
         }
         do {
             let record = try RoomRecord(JSONValue(parsing: value))
+            guard record.gid == gid else {
+                // The key decides the partition: whoever owns this one does not own that room.
+                problems.append("room \(gid): the record under its key is of room \(record.gid)")
+                return
+            }
             guard record.epoch >= epoch else { return }
             epoch = record.epoch
             rooms[gid] = record
