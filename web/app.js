@@ -32,24 +32,31 @@ async function loadGroups() {
     if (!state.groups.has(state.selected)) state.selected = list[0]?.gid ?? null;
     await Promise.all(list.slice(0, 200).map((group) => loadLive(group.gid)));
     render();
+    // What is being deleted is gone when the voice server has answered; until then the list is asked again.
+    if (list.some((group) => group.status === "deleting")) setTimeout(loadGroups, 1500);
   } catch (error) {
     toast(error.message);
   }
 }
 
+/** An alarm of so long ago is no news: the feed repeats what this dispatcher has not seen. */
+const alarmMs = 60_000;
+
 function happened(event) {
   if (event.type === "floor" && !room(event.gid).apply(event.data)) loadLive(event.gid);
-  if (event.type === "floor" && event.data.state === "emergency") emergencyBegan();
+  if (event.type === "floor" && event.data.state === "emergency" && Date.now() - event.data.at_ms < alarmMs) emergencyBegan();
   if (event.type === "quality") addQuality(event.data);
   if (event.type === "group") {
     state.groups.set(event.gid, event.data);
-    // What is being deleted is gone soon; the list tells when.
     if (event.data.status === "deleting") setTimeout(loadGroups, 1500);
   }
   if (event.type === "talk" && !isArchive) {
     talks = [event.data, ...talks.filter((talk) => talk.talk_id !== event.data.talk_id)].slice(0, 200);
-    byId("talks").querySelector(".empty")?.remove();
-    byId("talks").prepend(talkItem(event.data, names));
+    const list = byId("talks");
+    list.querySelector(".empty")?.remove();
+    list.querySelector(`[data-id="${CSS.escape(event.data.talk_id)}"]`)?.remove();
+    list.prepend(talkItem(event.data, names));
+    while (list.children.length > Math.max(200, talks.length)) list.lastElementChild.remove();
   }
   if (event.type === "archive") {
     const talk = talks.find((one) => one.talk_id === event.data.talk_id);

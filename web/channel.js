@@ -229,7 +229,8 @@ export class Channel {
     } else if (this.mine === "denied" || this.mine === "revoked") {
       this.#settleSoon();
     } else {
-      this.#send("release");
+      // Before it has joined there is nothing to give back.
+      if (this.state === "on") this.#send("release");
       this.#mineIs("none");
     }
   }

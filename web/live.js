@@ -13,6 +13,9 @@ export class Room {
 
   /** Takes the answer of `GET /v1/groups/{gid}/live`. */
   load(live) {
+    // An event may have overtaken it.
+    if (live.epoch === this.epoch && live.seq < this.seq) return;
+    [this.epoch, this.seq] = [live.epoch, live.seq];
     this.participants = new Map(live.participants.map((one) => [one.uid, one]));
     this.holder = live.holder;
     this.sinceMs = live.since_ms;

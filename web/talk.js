@@ -21,13 +21,14 @@ export const voice = new Voice({
   changed(channel, before) {
     if (channel.mine !== before) sound(channel, before);
     set(channel.gid, { isTalking: channel.talkers.length > 0 });
-    setBusy({ isTalking: [...voice.channels.values()].some((one) => one.mine === "granted") });
+    duck();
     showTalk();
     shown.strips();
   },
   heard: (channel, track) => feed(channel.gid, track),
   ended(channel, why) {
     drop(channel.gid);
+    duck();
     if (why === "destroyed") forget(channel.gid);
     toast(t(why === "kicked" ? "kickedFrom" : "closedGroup", names.group(channel.gid)));
     tone("trouble");
@@ -36,6 +37,9 @@ export const voice = new Voice({
   },
   link: () => refresh(),
 });
+
+/** While we talk, what we hear is quieter. */
+const duck = () => setBusy({ isTalking: [...voice.channels.values()].some((one) => one.mine === "granted") });
 
 function refresh() {
   showTalk();
@@ -78,6 +82,7 @@ export function monitor(gid, isOn) {
     if (target === gid) letGo();
     voice.leave(gid);
     drop(gid);
+    duck();
     forget(gid);
   }
   refresh();
@@ -114,7 +119,8 @@ export async function hold(how, action = "request") {
     letGo();
     return;
   }
-  if (held.size === 0) return;
+  // Let go meanwhile, or held for another group: this one is not on the air for that.
+  if (!held.has(how) || target !== gid) return;
   if (!voice.channels.has(gid)) monitor(gid, true);
   const channel = voice.channels.get(gid);
   if (!channel) return letGo();

@@ -1,7 +1,7 @@
 """Door A: the Janus API by its documentation, and what it says of bad requests (DEVICES.md, "A. Janus API")."""
 import json, socket, struct, time, hmac, hashlib, os, zlib
 
-import pytest
+import pytest, requests
 from websockets.sync.client import connect
 from websockets.exceptions import WebSocketException
 
@@ -64,6 +64,19 @@ def test_what_is_asked_of_recordings_says_where_they_are(janus, room):
 def test_a_jsep_that_is_none(janus, room, jsep, expected):
     answer = janus.ask({"janus": "message", "handle_id": janus.attach(), "body": {"request": "join", "room": room, "id": 1}, "jsep": jsep})
     assert answer["error"]["code"] == expected
+
+
+@pytest.mark.parametrize("door", ["janus", "feed"])
+def test_a_frame_that_claims_to_be_endless_ends_its_connection_only(stack, janus, door):
+    url = stack.address["media"]["janus"] if door == "janus" else stack.address["bo"].replace("http", "ws") + "/v1/events?dispatcher_id=1"
+    with connect(url, subprotocols=["janus-protocol"] if door == "janus" else None) as client:
+        mask = b"\0\0\0\0"
+        client.socket.sendall(b"\x02\x81" + mask + b"x" + b"\x00\xff" + struct.pack("!Q", 2**63 - 1) + mask + bytes(8192))
+        with pytest.raises((WebSocketException, OSError, TimeoutError)):
+            while True:
+                client.recv(2)
+    assert janus.ask({"janus": "ping"})["janus"] == "pong"
+    assert requests.get(stack.address["bo"] + "/healthz", timeout=5).status_code == 200
 
 
 def test_trickle_is_taken_note_of(janus):

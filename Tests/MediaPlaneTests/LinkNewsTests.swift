@@ -9,7 +9,7 @@ import Testing
 @testable import MediaPlane
 
 /// What a door is told of peers' media: whether it comes, and that much is lost. The plane's seconds are real: what happened is waited for.
-@Suite(.oneAtATime, .timeLimit(.minutes(2))) struct LinkNewsTests {
+@Suite(.oneAtATime, .timeLimit(.minutes(5))) struct LinkNewsTests {
     /// A room with one who listens only and one who talks, both by WebRTC.
     private func peers(_ bench: PlaneBench) async throws -> (talker: BenchSocket, media: MediaAnswer) {
         bench.open(try group(1))

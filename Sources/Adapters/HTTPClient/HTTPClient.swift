@@ -9,6 +9,8 @@ import Telemetry
 public final class HTTPClient: @unchecked Sendable {
     private struct Mailbox {
         var transfers: [Transfer] = []
+        /// Some transfer is to be given up.
+        var hasCancelled = false
         var isStopping = false
         var isEnded = false
         var ended: [CheckedContinuation<Void, Never>] = []
@@ -39,18 +41,29 @@ public final class HTTPClient: @unchecked Sendable {
     }
 
     /// Asks and waits for the whole answer.
-    /// - Throws: `HTTPClientError`, which names the address and the cause; a status such as 404 is an answer, no error.
+    /// - Throws: `HTTPClientError`, which names the address and the cause, with code `stopped` where the task is cancelled; a status such as
+    ///   404 is an answer, no error.
     public func fetch(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
-        try await withCheckedThrowingContinuation { continuation in
-            let transfer = Transfer(request, continuation)
-            let refused = mailbox.withLock { mailbox in
-                if mailbox.isStopping { return true }
-                mailbox.transfers.append(transfer)
-                // Inside the lock: the handle is freed only after `isStopping` was seen.
-                curl_multi_wakeup(multi)
-                return false
+        let transfer = Transfer(request)
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                transfer.expect(continuation)
+                if !hand({ $0.transfers.append(transfer) }) { transfer.fail(.stopped, "the client was stopped") }
             }
-            if refused { transfer.fail(.stopped, "the client was stopped") }
+        } onCancel: {
+            transfer.isCancelled.store(true, ordering: .relaxed)
+            _ = hand { $0.hasCancelled = true }
+        }
+    }
+
+    /// Tells the client's thread something; false: it has ended, or is about to.
+    private func hand(_ change: (inout Mailbox) -> Void) -> Bool {
+        mailbox.withLock { mailbox in
+            if mailbox.isStopping { return false }
+            change(&mailbox)
+            // Inside the lock: the handle is freed only after `isStopping` was seen.
+            curl_multi_wakeup(multi)
+            return true
         }
     }
 
@@ -70,11 +83,12 @@ public final class HTTPClient: @unchecked Sendable {
 
     private func serve() {
         while true {
-            let (new, isStopping) = mailbox.withLock { mailbox in
-                defer { mailbox.transfers = [] }
-                return (mailbox.transfers, mailbox.isStopping)
+            let (new, hasCancelled, isStopping) = mailbox.withLock { mailbox in
+                defer { (mailbox.transfers, mailbox.hasCancelled) = ([], false) }
+                return (mailbox.transfers, mailbox.hasCancelled, mailbox.isStopping)
             }
             for transfer in new { begin(transfer) }
+            if hasCancelled { endCancelled() }
             if isStopping { break }
             var active: Int32 = 0
             curl_multi_perform(multi, &active)
@@ -95,11 +109,20 @@ public final class HTTPClient: @unchecked Sendable {
     }
 
     private func begin(_ transfer: Transfer) {
+        guard !transfer.isCancelled.load(ordering: .relaxed) else { return transfer.fail(.stopped, "the request was cancelled") }
         guard let easy = transfer.prepare(), curl_multi_add_handle(multi, easy) == CURLM_OK else {
             transfer.fail(.connection, "libcurl has no memory")
             return
         }
         running[easy] = transfer
+    }
+
+    private func endCancelled() {
+        for (easy, transfer) in running where transfer.isCancelled.load(ordering: .relaxed) {
+            curl_multi_remove_handle(multi, easy)
+            running[easy] = nil
+            transfer.fail(.stopped, "the request was cancelled")
+        }
     }
 
     private func finishDone() {

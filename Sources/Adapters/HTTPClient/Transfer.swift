@@ -2,12 +2,14 @@ import CCurl
 import Glibc
 import Synchronization
 
-/// One request under way in libcurl; used on the client's thread only, but for `continuation`.
+/// One request under way in libcurl; used on the client's thread only, but for `continuation` and `isCancelled`.
 ///
 /// `@unchecked Sendable`: it is made on the caller's thread, handed over through the mailbox, and touched by the client's thread alone.
 final class Transfer: @unchecked Sendable {
     let request: HTTPClientRequest
-    private let continuation: Mutex<CheckedContinuation<HTTPClientResponse, any Error>?>
+    /// Its caller wants it no more.
+    let isCancelled = Atomic<Bool>(false)
+    private let continuation = Mutex<CheckedContinuation<HTTPClientResponse, any Error>?>(nil)
     private(set) var easy: UnsafeMutableRawPointer?
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var headers: [String: String] = [:]
@@ -16,10 +18,10 @@ final class Transfer: @unchecked Sendable {
     private var failure: HTTPClientError.Code?
     private var fileError: Int32 = 0
 
-    init(_ request: HTTPClientRequest, _ continuation: CheckedContinuation<HTTPClientResponse, any Error>) {
-        self.request = request
-        self.continuation = Mutex(continuation)
-    }
+    init(_ request: HTTPClientRequest) { self.request = request }
+
+    /// Who waits for it; before it is handed over.
+    func expect(_ continuation: CheckedContinuation<HTTPClientResponse, any Error>) { self.continuation.withLock { $0 = continuation } }
 
     deinit {
         curl_slist_free_all(headerList)

@@ -1,4 +1,5 @@
 import CRdKafka
+import Synchronization
 import Threads
 
 /// Sends records: idempotent, acknowledged by all replicas in sync, in order within a key.
@@ -38,13 +39,20 @@ public final class KafkaProducer: Sendable {
     }
 
     /// Sends a record and awaits its acknowledgement.
+    /// - Throws: `KafkaError`; `CancellationError` where the task is cancelled meanwhile: the record may be sent all the same.
     public func send(_ record: OutgoingRecord) async throws -> DeliveryReceipt {
-        try await withCheckedThrowingContinuation { continuation in
-            do {
-                try send(record) { result in continuation.resume(with: result.mapError { $0 as any Error }) }
-            } catch {
-                continuation.resume(throwing: error)
+        let waiter = DeliveryWaiter()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                waiter.expect(continuation)
+                do {
+                    try send(record) { result in waiter.end(result.mapError { $0 as any Error }) }
+                } catch {
+                    waiter.end(.failure(error))
+                }
             }
+        } onCancel: {
+            waiter.end(.failure(CancellationError()))
         }
     }
 
@@ -110,5 +118,31 @@ extension Duration {
     var milliseconds: Int32 {
         let (seconds, attoseconds) = components
         return Int32(clamping: max(0, seconds.multipliedReportingOverflow(by: 1000).partialValue + attoseconds / 1_000_000_000_000_000))
+    }
+}
+
+/// Who awaits a delivery: hears of its end once, whichever comes first.
+private final class DeliveryWaiter: Sendable {
+    private struct State {
+        var continuation: CheckedContinuation<DeliveryReceipt, any Error>?
+        var end: Result<DeliveryReceipt, any Error>?
+    }
+    private let state = Mutex(State())
+
+    func expect(_ continuation: CheckedContinuation<DeliveryReceipt, any Error>) {
+        let end = state.withLock { state in
+            if state.end == nil { state.continuation = continuation }
+            return state.end
+        }
+        if let end { continuation.resume(with: end) }
+    }
+
+    func end(_ result: Result<DeliveryReceipt, any Error>) {
+        let continuation = state.withLock { state in
+            if state.end == nil { state.end = result }
+            defer { state.continuation = nil }
+            return state.continuation
+        }
+        continuation?.resume(with: result)
     }
 }

@@ -67,12 +67,14 @@ public final class WebSocketConnection: @unchecked Sendable {
     /// Closes after what waits has been sent.
     /// - Parameter reason: at most 123 bytes of UTF-8.
     public func close(code: UInt16 = 1000, reason: String = "") {
-        let schedule = state.withLock { state in
+        let isClosing = state.withLock { state in
             guard case .open = state.phase else { return false }
             state.phase = .closing(code: code, reason: reason, initiator: .local)
-            return Self.scheduleOnce(&state)
+            state.scheduled = true
+            return true
         }
-        if schedule { wake() }
+        // Even where sending is scheduled: the time that a stalled peer has begins now.
+        if isClosing { wake() }
     }
 
     /// How many bytes wait to be sent.
@@ -87,7 +89,8 @@ public final class WebSocketConnection: @unchecked Sendable {
                 state.head = 0
                 state.waitingBytes = overflowMessage?.count ?? 0
                 state.phase = .closing(code: 1013, reason: "reading too slowly", initiator: .overflow)
-                return (false, Self.scheduleOnce(&state))
+                state.scheduled = true
+                return (false, true)
             }
             state.queue.append(message)
             state.waitingBytes += message.bytes.count
@@ -184,7 +187,9 @@ public final class WebSocketConnection: @unchecked Sendable {
     func received(_ wsi: OpaquePointer, _ bytes: UnsafeRawBufferPointer) -> Int32 {
         guard case .open = state.withLock({ $0.phase }) else { return 0 }
         if lws_is_first_fragment(wsi) != 0 { assembling.removeAll(keepingCapacity: true) }
-        guard assembling.count + bytes.count + lws_remaining_packet_payload(wsi) <= settings.messageLimitBytes else {
+        // What a frame claims to bring still may be anything: it is compared, and nothing added to it.
+        let remaining = lws_remaining_packet_payload(wsi)
+        guard remaining >= 0, remaining <= settings.messageLimitBytes - assembling.count - bytes.count else {
             // The rest of the message is read and dropped: closing at once would reset the connection, and the code be lost.
             assembling = []
             close(code: 1009, reason: "message over \(settings.messageLimitBytes) bytes")

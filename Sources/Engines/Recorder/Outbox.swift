@@ -77,7 +77,7 @@ actor Outbox {
     }
 
     /// Returns when every record has been acknowledged once, or the outbox is stopped.
-    func flush() async { for talkID in Array(sending.keys) { await published(talkID) } }
+    func flush() async { for talkID in Array(sending.keys) where sending[talkID] != nil { await published(talkID) } }
 
     /// Ends all sending; what is not archived is sent again after the next start.
     func stop() {

@@ -132,7 +132,7 @@ final class SpoolWriter: @unchecked Sendable {
             capture.pending += Capture.end(cause)
             write(capture, Clocks.monotonicNs())
         }
-        let length = capture.timestamps.map { Int64($0.last &- $0.first) / 48 + 20 } ?? 0
+        let length = capture.timestamps.map { Int64(Int32(bitPattern: $0.last &- $0.first)) / 48 + 20 } ?? 0
         let result = Finished(
             start: capture.start, fileName: capture.fileName, cause: capture.cause ?? cause, isKept: capture.written > 0,
             durationMs: max(0, length))

@@ -31,6 +31,8 @@ final class Intake: Sendable {
     private let done = DispatchSemaphore(value: 0)
     private let consumer = Mutex<KafkaConsumer?>(nil)
     private let isStopping = Atomic<Bool>(false)
+    /// The batch that is under way.
+    private let current = Mutex<Task<Void, Never>?>(nil)
 
     init(_ parts: Parts) {
         self.parts = parts
@@ -42,7 +44,10 @@ final class Intake: Sendable {
         parts.readiness.block("events consumer", "no partitions assigned yet")
         Task {
             for await batch in self.batches {
-                await self.take(batch)
+                let work = Task { await self.take(batch) }
+                self.current.withLock { $0 = work }
+                if self.isStopping.load(ordering: .sequentiallyConsistent) { work.cancel() }
+                await work.value
                 self.done.signal()
             }
         }
@@ -55,7 +60,8 @@ final class Intake: Sendable {
     }
 
     func stop() async {
-        isStopping.store(true, ordering: .relaxed)
+        isStopping.store(true, ordering: .sequentiallyConsistent)
+        current.withLock { $0 }?.cancel()
         if let consumer = consumer.withLock({ $0 }) { await consumer.close() }
         feed.finish()
     }

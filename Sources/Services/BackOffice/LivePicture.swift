@@ -69,14 +69,14 @@ struct LivePicture: Sendable, Equatable {
             "gid": .id(gid), "holder": holder.map { .id($0) } ?? .null, "since_ms": sinceMs.map { .int($0) } ?? .null,
             "talk_id": talkID.map { .string($0.description) } ?? .null, "tier": .string(tier.name), "queue": .array(queue.map { .id($0) }),
             "emergencies": .array(emergencies.map { .id($0) }), "participants": .array(participants.map(\.json)),
+            // The last event that is in it, so that who follows the feed knows which come after.
+            "epoch": .int(epoch), "seq": .int(seq),
         ]
     }
 
     /// As the table keeps it: the API's answer and where it stands in the order of events.
     func stored(_ gid: GroupID) -> JSONValue {
         guard case .object(var members) = json(gid) else { return .null }
-        members["epoch"] = .int(epoch)
-        members["seq"] = .int(seq)
         members["complete"] = .bool(isComplete)
         return .object(members)
     }

@@ -99,6 +99,8 @@ final class Fetcher: Sendable {
             }
         } catch {
             parts.log.error("the table can't be written", ["talk_id": .string(talk.talkID.description), "cause": .describing(error)])
+            // Nor that it is to be tried later: so later is here.
+            try? await Task.sleep(for: .seconds(5))
         }
         busy.withLock { _ = $0.remove(talk.talkID) }
         wake()

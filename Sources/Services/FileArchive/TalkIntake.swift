@@ -25,6 +25,12 @@ final class TalkIntake: Sendable {
     private let log: Logger
     private let changed: @Sendable () -> Void
     private let consumer = Mutex<KafkaConsumer?>(nil)
+    /// The batch that is under way.
+    private struct Current: Sendable {
+        var work: Task<Void, Never>?
+        var isStopping = false
+    }
+    private let current = Mutex(Current())
 
     init(
         table: TalkTable, settings: ArchiveConfiguration, send: @escaping @Sendable (OutgoingRecord) async throws -> Void,
@@ -49,6 +55,11 @@ final class TalkIntake: Sendable {
 
     /// Leaves the group.
     func stop() async {
+        // What is not kept by now is read again by the next one.
+        current.withLock { current in
+            current.isStopping = true
+            return current.work
+        }?.cancel()
         let consumer = consumer.withLock { $0 }
         await consumer?.close()
     }
@@ -67,19 +78,26 @@ final class TalkIntake: Sendable {
 
     private func take(_ records: [KafkaRecord]) {
         let done = DispatchSemaphore(value: 0)
-        Task {
+        let work = Task {
             await keep(records)
             done.signal()
         }
+        let isStopping = current.withLock { current in
+            current.work = work
+            return current.isStopping
+        }
+        if isStopping { work.cancel() }
         done.wait()
     }
 
     /// Tries until it is kept: there is nothing useful to do with the next records before.
     private func keep(_ records: [KafkaRecord]) async {
         var pause = Duration.milliseconds(200)
-        while true {
+        while !Task.isCancelled {
             do {
                 try await keepOnce(records)
+                return
+            } catch is CancellationError {
                 return
             } catch {
                 readiness.block("database", "talk records can't be kept: \(error)")

@@ -134,6 +134,8 @@ final class DirectorState {
 
     private func post(_ task: SignalTask) {
         let notes = outbox.notes
+        // From now on, for the partition may go before the worker's word is heard: then it closes the room, too.
+        if case .create = task.request.body { partitions[task.place.partition]?.rooms.insert(task.request.gid) }
         parts.plane.post(
             .signal(task.request, epoch: partitions[task.place.partition]?.epoch ?? 0) { outcome in
                 if outcome.ended.isEmpty { task.answer(outcome) }

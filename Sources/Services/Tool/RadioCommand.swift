@@ -83,7 +83,10 @@ enum RadioCommand {
         let watching = Task {
             for await event in radio.floor {
                 Terminal.error("floor: \(event.text)")
-                let isGranted = event["state"]?.string == "granted"
+                let state = event["state"]?.string ?? ""
+                let isGranted = state == "granted"
+                // Somebody else's talk, over ours, takes nothing away.
+                guard isGranted || ["revoked", "idle", "denied"].contains(state) else { continue }
                 guard !floor.isMine.exchange(isGranted, ordering: .relaxed), isGranted, let speech else { continue }
                 Task {
                     let sent = await radio.send(speech) { floor.isMine.load(ordering: .relaxed) }

@@ -80,8 +80,8 @@ extension MediaWorker {
     /// Somebody's voice came through: it is recorded as a talk, from its beginning.
     private func isHeard(_ uid: UserID, in room: RoomHost, _ mix: OpenMix) {
         guard let participant = room.machine.participants[uid] else { return }
-        let kept = mix.takeKept(from: uid)
         let now = moment()
+        let kept = mix.takeKept(from: uid, at: now.monotonic)
         let startNs = kept.first?.packet.atNs ?? now.monotonic
         let startMs = now.wallMs - max(0, now.monotonic - startNs) / 1_000_000
         let talk = TalkID(unixMs: now.wallMs, random: (random.next(), random.next()))

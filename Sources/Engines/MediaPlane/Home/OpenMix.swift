@@ -20,6 +20,8 @@ final class OpenMix {
     var sent: UInt16 = 0
     var isSilent = true
     private static let kept = 12
+    /// What is older was not said just before, ns.
+    private static let keptNs: Int64 = 500_000_000
 
     /// Talks that are being recorded.
     var openTalks: [TalkID] { recordings.values.map(\.talk) }
@@ -29,7 +31,9 @@ final class OpenMix {
         if recent[uid]?.count ?? 0 > OpenMix.kept { recent[uid]?.removeFirst() }
     }
 
-    func takeKept(from uid: UserID) -> [Kept] { recent.removeValue(forKey: uid) ?? [] }
+    func takeKept(from uid: UserID, at now: Int64) -> [Kept] {
+        (recent.removeValue(forKey: uid) ?? []).filter { now - $0.packet.atNs < OpenMix.keptNs }
+    }
 
     func forget(_ uid: UserID) { recent[uid] = nil }
 }
