@@ -132,6 +132,22 @@ final class TestServer {
         server.stop()
     }
 
+    /// Its host is gone without a word: another connection is made, and what was asked on the old one is answered as failed.
+    @Test func aConnectionThatIsSilentForLongIsGivenUp() async throws {
+        _ = try await client.command(["PING"], deadline: .seconds(10))
+        var states = changes.makeAsyncIterator()
+        #expect(await states.next() == true)
+        server.signal(SIGSTOP)
+        let error = await #expect(throws: RedisError.self) { try await client.command(["GET", "k"], deadline: .seconds(60)) }
+        #expect(error?.code == .down && !client.isUp)
+        server.signal(SIGCONT)
+        #expect(await states.next() == false)
+        #expect(await states.next() == true)
+        #expect(try await client.command(["PING"], deadline: .seconds(10)) == .status("PONG"))
+        await client.close()
+        server.stop()
+    }
+
     @Test func addressesAreRead() throws {
         let address = try RedisAddress(url: "redis://:secret@example.org:6380/3")
         #expect(address.host == "example.org")

@@ -10,6 +10,8 @@ struct RedisLoop: ~Copyable {
     /// How often Redis is asked whether it lives, and how long it may take to say so.
     private static let probeEvery = Duration.seconds(1)
     private static let probeLimit = Duration.seconds(2)
+    /// After so many limits without an answer another connection is tried: the other end may be gone without a word.
+    private static let missesMax = 4
 
     /// A unit that was sent: nil `then` once its deadline is over; its answers must still be taken off the stream.
     private struct Sent {
@@ -33,6 +35,7 @@ struct RedisLoop: ~Copyable {
     /// When the next probe is due; while one is under way, when it is given up.
     private var probeAt = ContinuousClock.now
     private var isProbing = false
+    private var misses = 0
 
     init(address: RedisAddress, shared: RedisShared, onUpChange: @escaping @Sendable (Bool) -> Void) {
         self.address = address
@@ -48,7 +51,7 @@ struct RedisLoop: ~Copyable {
             if isConnecting, now >= nextAttempt { lose("no connection within 2 s") }
             if connection != nil, !isConnecting {
                 probe(now)
-                send()
+                if connection != nil { send() }
             }
             waitForSomething(now)
         }
@@ -93,20 +96,22 @@ struct RedisLoop: ~Copyable {
             append(line)
             sent.append(Sent(name: line[0], answersLeft: 1, deadline: .now + .seconds(3600), then: nil))
         }
-        (isProbing, probeAt) = (false, .now + Self.probeEvery)
-        tell(isUp: true)
+        // It is there once it has answered.
+        (isProbing, misses, probeAt) = (false, 0, .now)
     }
 
     private func tell(isUp: Bool) {
         if shared.isUp.exchange(isUp, ordering: .relaxed) != isUp { onUpChange(isUp) }
     }
 
-    /// Finds out about a Redis that holds its connections and answers nothing. The connection stays: its answers may still come.
+    /// Finds out about a Redis that holds its connections and answers nothing. The connection stays for a while: its answers may still come.
     private mutating func probe(_ now: ContinuousClock.Instant) {
         guard now >= probeAt else { return }
         if isProbing {
             lastCause = "Redis at \(address.host):\(address.port): no answer within 2 s"
             tell(isUp: false)
+            misses += 1
+            guard misses < Self.missesMax else { return lose("no answer for \(2 * Self.missesMax) s") }
             probeAt = now + Self.probeLimit
             return
         }
@@ -224,7 +229,7 @@ struct RedisLoop: ~Copyable {
             guard sent[0].answersLeft == 0 else { continue }
             let one = sent.removeFirst()
             // Whatever it answers, it lives.
-            if isProbing { (isProbing, probeAt) = (false, .now + Self.probeEvery) }
+            if isProbing { (isProbing, misses, probeAt) = (false, 0, .now + Self.probeEvery) }
             tell(isUp: true)
             if case .error(let message) = reply {
                 // What a greeting hears (a wrong password) has no caller; every command after it tells.

@@ -30,7 +30,7 @@ public enum Tool {
         """
 
     /// Runs a command line without the program's name.
-    /// - Returns: the exit status: 0 done, 1 failed, 2 wrong words.
+    /// - Returns: the exit status: 0 done, 1 failed or wrong words, 2 no command.
     public static func run(_ arguments: [String]) async -> Int32 {
         guard let command = arguments.first, !["--help", "-h", "help"].contains(command) else {
             print(help, terminator: "")
