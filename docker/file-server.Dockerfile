@@ -1,7 +1,7 @@
 # file-server: the archive. Build from the repository's root: docker build -f docker/file-server.Dockerfile -t talkburst/file-server .
 FROM swift:6.3-bookworm AS build
 RUN apt-get update -qq && apt-get install -y -qq librdkafka-dev libhiredis-dev libjansson-dev libopus-dev libmp3lame-dev libwebsockets-dev \
-    libsqlite3-dev libcurl4-openssl-dev libssl-dev libipsec-mb-dev && rm -rf /var/lib/apt/lists/*
+    libsqlite3-dev libcurl4-openssl-dev libssl-dev $([ "$(dpkg --print-architecture)" = amd64 ] && echo libipsec-mb-dev) && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Package.swift ./
 COPY Sources Sources

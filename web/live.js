@@ -11,10 +11,12 @@ export class Room {
   epoch = -1;
   seq = 0;
 
-  /** Takes the answer of `GET /v1/groups/{gid}/live`. */
+  /**
+   * Takes the answer of `GET /v1/groups/{gid}/live`.
+   * @returns {boolean} false where an event has overtaken it: it has to be fetched anew.
+   */
   load(live) {
-    // An event may have overtaken it.
-    if (live.epoch === this.epoch && live.seq < this.seq) return;
+    if (live.epoch === this.epoch && live.seq < this.seq) return false;
     [this.epoch, this.seq] = [live.epoch, live.seq];
     this.participants = new Map(live.participants.map((one) => [one.uid, one]));
     this.holder = live.holder;
@@ -22,6 +24,7 @@ export class Room {
     this.tier = live.tier;
     this.queue = live.queue;
     this.emergencies = new Set(live.emergencies);
+    return true;
   }
 
   /**

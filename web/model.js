@@ -62,7 +62,8 @@ export function select(gid) {
 /** Who is in a group's room and how their links are, asked anew. */
 export async function loadLive(gid) {
   try {
-    room(gid).load(await call("GET", `/v1/groups/${gid}/live`));
+    // In a busy group one event after the other may overtake the answer.
+    for (let attempt = 0; !room(gid).load(await call("GET", `/v1/groups/${gid}/live`)) && attempt < 5; attempt++);
     for (const one of (await call("GET", `/v1/quality?gid=${gid}&limit=500`)).items) addQuality(one);
     render();
   } catch (error) {

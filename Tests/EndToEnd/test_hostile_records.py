@@ -4,7 +4,8 @@ import json, random, time, uuid
 import pytest
 import requests
 
-from harness import Device, Janus, code, wait_for
+from conftest import RealKafka
+from harness import Bus, Device, Janus, Stack, code, wait_for
 
 # What is no message at all, and is buried by whoever reads it.
 NO_MESSAGE = [b"", b"{", b"\xff\xfe\x00", b"null", b"[1]", b'"text"', b"{}", b'{"msg_type":"x"}', b'{"msg_type":null}', b"[" * 100_000]
@@ -23,6 +24,24 @@ def wrong(number, body, good, needed):
     messages = [{"msg_type": number, "ip": "", body: value} for value in WRONG] + [{"msg_type": number}]
     messages += [{"msg_type": number, "ip": "", body: {**good, field: bad}} for field in needed for bad in (None, {"a": 1}, -1)]
     return [json.dumps(m).encode() for m in messages]
+
+
+@pytest.fixture(scope="module")
+def stack(request, broker, tmp_path_factory):
+    """One of its own, with a broker of its own: what lies on these topics others would stumble over."""
+    cluster = RealKafka(tmp_path_factory.mktemp("hostile-kafka")) if broker == "kafka" else None
+    stack = Stack(request.config.getoption("--bin"), tmp_path_factory.mktemp("hostile"), cluster and cluster.bootstrap)
+    yield stack
+    assert stack.stop() == 0, stack.logs()
+    if cluster:
+        cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def bus(stack):
+    bus = Bus(stack.address["kafka"])
+    yield bus
+    bus.stop()
 
 
 def letters(bus, topic):

@@ -57,8 +57,9 @@ import Testing
         var bench = try bench(1, 2)
         _ = bench.floor(request(1))
         let effects = try bench.room.mute(true, nil, at: bench.at, random: &bench.random)
-        #expect(effects.filter { if case .tell = $0 { true } else { false } } == [.tell(user(1), .revoked(.noPermission))])
-        #expect(effects.contains(.tellAll(except: nil, .muted(user(1), true))))
+        let revoked = RoomEffect.tell(user(1), .revoked(.noPermission))
+        let each = [user(1), user(2)].map { RoomEffect.tell($0, .muted($0, true)) }
+        #expect(effects == [revoked, each[0], each[1], .tellAll(except: nil, .roomMuted(true))])
         #expect(bench.floor(request(1)) == [.tell(user(1), .denied(.receiveOnly, retryAfterMs: nil))])
         #expect(!bench.room.maySpeak(user(1)))
         _ = try bench.room.mute(false, nil, at: bench.at, random: &bench.random)

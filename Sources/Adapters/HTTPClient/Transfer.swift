@@ -7,6 +7,7 @@ import Synchronization
 /// `@unchecked Sendable`: it is made on the caller's thread, handed over through the mailbox, and touched by the client's thread alone.
 final class Transfer: @unchecked Sendable {
     let request: HTTPClientRequest
+    private static let connectLimitMs = 2_000
     /// Its caller wants it no more.
     let isCancelled = Atomic<Bool>(false)
     private let continuation = Mutex<CheckedContinuation<HTTPClientResponse, any Error>?>(nil)
@@ -42,6 +43,8 @@ final class Transfer: @unchecked Sendable {
         talkburst_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         let limit = request.timeout.components
         talkburst_curl_set_long(easy, CURLOPT_TIMEOUT_MS, Int(limit.seconds * 1000 + limit.attoseconds / 1_000_000_000_000_000))
+        // A host that says nothing at all is no slow host.
+        talkburst_curl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, Transfer.connectLimitMs)
         talkburst_curl_set_long(easy, CURLOPT_MAXFILESIZE, request.maxBytes)
         for (name, value) in request.headers {
             headerList = curl_slist_append(headerList, "\(name): \(value)".filter { $0 != "\r" && $0 != "\n" && $0 != "\r\n" })

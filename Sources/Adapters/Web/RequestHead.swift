@@ -29,10 +29,13 @@ enum RequestHead {
         for name in customHeaders + ["access-control-request-method"] {
             if let value = copyCustom(wsi, name + ":") { request.headers[name] = value }
         }
-        for index in 0..<Int32(64) {
-            var buffer = [CChar](repeating: 0, count: 4096)
-            let count = lws_hdr_copy_fragment(wsi, &buffer, Int32(buffer.count), WSI_TOKEN_HTTP_URI_ARGS, index)
-            guard count >= 0 else { break }
+        for index in 0... as PartialRangeFrom<Int32> {
+            let length = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, index)
+            guard length > 0 || lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, index + 1) > 0 else { break }
+            var buffer = [CChar](repeating: 0, count: Int(length) + 1)
+            // One that can't be read must not be taken for one that was not sent.
+            let count = lws_hdr_copy_fragment(wsi, &buffer, length + 1, WSI_TOKEN_HTTP_URI_ARGS, index)
+            guard count >= 0 else { return nil }
             let part = text(buffer, Int(count))
             guard !part.isEmpty else { continue }
             let name = part.prefix { $0 != "=" }

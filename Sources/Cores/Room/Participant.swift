@@ -102,6 +102,8 @@ public enum Notice: Sendable, Equatable {
     case queued(position: Int?, priority: UInt8, size: Int)
     /// It must stop.
     case revoked(RevokeCause)
+    /// An administrator mutes everybody, and whoever comes, or does so no more.
+    case roomMuted(Bool)
     /// Somebody's talk is over.
     case stopped(UserID)
     /// In an open room, somebody is heard; or no more, with the average level in −dBov.

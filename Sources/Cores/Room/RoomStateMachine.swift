@@ -241,8 +241,14 @@ public struct RoomStateMachine: Sendable {
             participants[one]?.barred = muted
             run(muted ? .bar(one) : .unbar(one), moment, &random, &effects)
             let isMuted = identity.mode == .ptt || muted || participants[one]?.muted == true
-            effects.append(.tellAll(except: nil, .muted(one, isMuted)))
+            if uid != nil {
+                effects.append(.tellAll(except: nil, .muted(one, isMuted)))
+            } else if identity.mode == .open {
+                // Of a whole room each hears of themselves, and all of it once: else each would hear of each.
+                effects.append(.tell(one, .muted(one, isMuted)))
+            }
         }
+        if uid == nil { effects.append(.tellAll(except: nil, .roomMuted(muted))) }
         return effects
     }
 

@@ -319,6 +319,7 @@ extension JanusDoor {
         case .left(let uid): return [event(["leaving": .id(uid)])]
         case .kicked(let uid): return [event(["kicked": .id(uid)])]
         case .muted(let uid, let isMuted): return muted(uid, isMuted)
+        case .roomMuted(let isMuted): return [event(["muted": .bool(isMuted)])]
         case .idle, .destroyed: return []
         }
     }

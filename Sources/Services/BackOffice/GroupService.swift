@@ -42,8 +42,12 @@ final class GroupService: Sendable {
     func create(_ draft: Draft, kept: (@Sendable (Group, Connection) throws -> Void)?) async throws -> Group {
         let group = try await store.transaction { connection, _ in
             if let gid = draft.gid, let other = try GroupTable.find(gid, connection) {
-                let state = other.status == .rollingBack ? "is still rolling back; try again" : "is in use"
-                throw Problem(status: 409, code: "group_exists", detail: "group \(gid) \(state)", field: "gid")
+                // No 409: that answer would be kept for the request's key, and this passes.
+                guard other.status != .rollingBack else {
+                    throw Problem(
+                        status: 503, code: "group_rolling_back", detail: "group \(gid) is still rolling back; try again", field: "gid")
+                }
+                throw Problem(status: 409, code: "group_exists", detail: "group \(gid) is in use", field: "gid")
             }
             let group = Group(
                 gid: try draft.gid ?? GroupTable.nextNumber(connection), name: draft.name, dispatcher: draft.dispatcher, mode: draft.mode,
@@ -63,16 +67,28 @@ final class GroupService: Sendable {
                 try await self.rollBack(group, response?.code)
                 throw Self.problem(response, "create of group \(group.gid)", "the group is rolled back")
             }
-            return try await self.store.transaction { connection, pending in
+            return try await self.activate(group, response.code, kept)
+        }
+    }
+
+    /// The media service has the room. Where that can't be written down, the room goes again.
+    private func activate(
+        _ group: Group, _ code: ResultCode, _ kept: (@Sendable (Group, Connection) throws -> Void)?
+    ) async throws -> Group {
+        do {
+            return try await store.transaction { connection, pending in
                 var active = group
                 var machine = GroupStateMachine(group.status)
-                _ = machine.handle(.created(response.code))
+                _ = machine.handle(.created(code))
                 active.status = machine.status
                 try GroupTable.update(active, connection)
                 try kept?(active, connection)
                 try pending.add(active)
                 return active
             }
+        } catch {
+            try? await rollBack(group, nil)
+            throw error
         }
     }
 

@@ -56,7 +56,7 @@ final class Fetcher: Sendable {
 
     private func run() async {
         var timer: Task<Void, Never>?
-        await withTaskGroup(of: Void.self) { group in
+        await withDiscardingTaskGroup { group in
             for await _ in wakes {
                 timer?.cancel()
                 var pause = Duration.seconds(5)

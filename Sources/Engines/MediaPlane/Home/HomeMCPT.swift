@@ -34,7 +34,7 @@ extension MediaWorker {
             return MCPTMessage(.queuePositionInfo, ssrc: ssrc, fields: [info, .queueSize(UInt16(clamping: size))])
         case .revoked(let cause):
             return MCPTMessage(.revoke, ssrc: ssrc, fields: [.cause(cause.rawValue), .indicator(indicator(.normal, room))])
-        case .stopped, .talking, .silent, .announcement, .joined, .left, .kicked, .destroyed, .muted: return nil
+        case .stopped, .talking, .silent, .announcement, .joined, .left, .kicked, .destroyed, .muted, .roomMuted: return nil
         }
     }
 
