@@ -41,14 +41,14 @@ def test_a_create_without_an_answer_is_undone(strict, other_bus, bo, gid):
         answer = bo("POST", "", body)
         assert answer.status_code == 504 and answer.json()["code"] == "signal_timeout" and time.monotonic() - start < 2
         assert bo("GET", f"/{gid}").status_code == 404 and body["group_name"] not in names(bo)
-        again = bo("POST", "", body)
-        assert again.status_code == 409 and again.json()["code"] == "group_exists" and again.json()["field"] == "gid"
+        again = bo("POST", "", body, late := str(uuid.uuid4()))
+        assert again.status_code == 503 and again.json()["code"] == "group_rolling_back" and again.json()["field"] == "gid"
         assert bo("POST", "", other, key).status_code == 504
     # What failed by our side is no answer to keep.
     repeated = bo("POST", "", other, key)
     assert repeated.status_code == 201 and bo("POST", "", other, key).json() == repeated.json()
     # The destroy follows, and with it row and keys are gone: the number is free.
-    wait_for(lambda: bo("POST", "", body).status_code == 201, 20, "the number, free again")
+    wait_for(lambda: bo("POST", "", body, late).status_code == 201, 20, "the number, free again, for the same key too")
     assert json.loads(strict.redis("GET", f"grp:{gid}:data"))["group_name"] == body["group_name"]
     assert code(other_bus.signal(1, {"gid": gid, "group_name": body["group_name"], "dispatcher_id": body["dispatcher_id"]})) == 0
 
