@@ -35,6 +35,21 @@ import Web
         await server.stop()
     }
 
+    /// Who waits no more need not wait for the other end.
+    @Test(arguments: [false, true]) func aCancelledRequestEndsAtOnce(isUnderWay: Bool) async throws {
+        let server = try server()
+        let client = try HTTPClient()
+        let task = Task {
+            try await client.fetch(HTTPClientRequest("GET", "http://127.0.0.1:\(server.boundPort)/slow", timeout: .seconds(300)))
+        }
+        if isUnderWay { _ = try await client.fetch(HTTPClientRequest("GET", "http://127.0.0.1:\(server.boundPort)/none")) }
+        task.cancel()
+        let error = await #expect(throws: HTTPClientError.self) { try await task.value }
+        #expect(error?.code == .stopped)
+        await client.stop()
+        await server.stop()
+    }
+
     @Test func limitsHold() async throws {
         let server = try server()
         let client = try HTTPClient()

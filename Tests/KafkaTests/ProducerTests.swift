@@ -118,6 +118,15 @@ import Testing
         _ = await (first, second)
     }
 
+    /// A stop need not wait for a broker that is away.
+    @Test func whoAwaitsADeliveryMayGiveUp() async throws {
+        let producer = try KafkaProducer(KafkaSettings(bootstrap: "127.0.0.1:1"))
+        let task = Task { try await producer.send(OutgoingRecord(topic: "t", key: nil, value: [1])) }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        await producer.close(within: .zero)
+    }
+
     @Test func aFullQueueRefusesInsteadOfWaiting() async throws {
         var limits = KafkaProducerSettings()
         limits.queueMaxMessages = 10

@@ -54,6 +54,22 @@ import Testing
         await server.stop()
     }
 
+    /// However long, and wherever nothing stands between two ampersands: none is taken for one that was not sent.
+    @Test func everyParameterOfAQueryIsSeen() async throws {
+        let server = try server { router in
+            router.get("/q") { request in
+                .text(request.query.map { "\($0.name)=\($0.value.utf8.count)" }.joined(separator: ","))
+            }
+        }
+        let client = RawClient(port: server.boundPort)
+        let long = String(repeating: "x", count: 5_000)
+        #expect(await client.request("GET /q?q=\(long)&gid=7 HTTP/1.1\nHost: a").text == "q=5000,gid=1")
+        let gaps = await client.request("GET /q?&&a=1&&&b=22 HTTP/1.1\nHost: a")
+        #expect(gaps.text == "a=1,b=2", "\(gaps.status) \(gaps.text)")
+        #expect(await client.request("GET /q HTTP/1.1\nHost: a").text == "")
+        await server.stop()
+    }
+
     @Test func limitsAreTold() async throws {
         let server = try server {
             $0.bodyLimitBytes = 10

@@ -7,6 +7,7 @@ import Synchronization
 /// `@unchecked Sendable`: it is made on the caller's thread, handed over through the mailbox, and touched by the client's thread alone.
 final class Transfer: @unchecked Sendable {
     let request: HTTPClientRequest
+    /// How long a host may take to let a connection in, ms.
     private static let connectLimitMs = 2_000
     /// Its caller wants it no more.
     let isCancelled = Atomic<Bool>(false)

@@ -31,11 +31,13 @@ enum RequestHead {
         }
         for index in 0... as PartialRangeFrom<Int32> {
             let length = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, index)
-            guard length > 0 || lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, index + 1) > 0 else { break }
             var buffer = [CChar](repeating: 0, count: Int(length) + 1)
-            // One that can't be read must not be taken for one that was not sent.
             let count = lws_hdr_copy_fragment(wsi, &buffer, length + 1, WSI_TOKEN_HTTP_URI_ARGS, index)
-            guard count >= 0 else { return nil }
+            if count < 0 {
+                // Behind the last one; but one that can't be read must not be taken for one that was not sent.
+                if length > 0 { return nil }
+                break
+            }
             let part = text(buffer, Int(count))
             guard !part.isEmpty else { continue }
             let name = part.prefix { $0 != "=" }
