@@ -41,18 +41,44 @@ import Testing
         #expect(picture.emergencies.isEmpty)
     }
 
-    @Test func eventsBuildThePicture() {
-        var picture = LivePicture()
-        #expect(picture.apply(event(1, .joined, anna)) == .applied)
-        #expect(picture.apply(event(2, .joined, bo)) == .applied)
-        #expect(picture.apply(event(3, .taken, anna, holder: anna)) == .applied)
-        #expect(picture.participants.map(\.uid) == [anna, bo])
+    /// The list of participants that so many events lead to, by the table's own steps.
+    private func list(_ events: [FloorMessage]) throws -> (picture: LivePicture, people: [FloorMessage.Participant]) {
+        var (picture, people) = (LivePicture(), [FloorMessage.Participant]())
+        for event in events {
+            guard case .applied(let steps) = picture.apply(event) else { continue }
+            for step in steps {
+                switch step {
+                case .clear: people = []
+                case .put(let one): people = people.filter { $0.uid != one.uid } + [one]
+                case .remove(let uid): people.removeAll { $0.uid == uid }
+                case .setRole(let uid, let role): for index in people.indices where people[index].uid == uid { people[index].role = role }
+                }
+            }
+        }
+        return (picture, people)
+    }
+
+    @Test func eventsBuildThePicture() throws {
+        var events = [event(1, .joined, anna), event(2, .joined, bo), event(3, .taken, anna, holder: anna)]
+        var (picture, people) = try list(events)
+        #expect(people.map(\.uid) == [anna, bo])
         #expect(picture.holder == anna)
         #expect(picture.sinceMs == 3000)
-        #expect(picture.apply(event(4, .left, anna)) == .applied)
-        #expect(picture.participants.map(\.uid) == [bo])
+        events.append(event(4, .left, anna))
+        (picture, people) = try list(events)
+        #expect(people.map(\.uid) == [bo])
         #expect(picture.holder == nil)
         #expect(picture.sinceMs == nil)
+    }
+
+    /// A press in a group of thousands must not touch them.
+    @Test func whatIsNotAboutWhoIsThereChangesNoList() {
+        var picture = LivePicture()
+        _ = picture.apply(event(1, .joined, anna))
+        #expect(picture.apply(event(2, .taken, anna, holder: anna)) == .applied([]))
+        #expect(picture.apply(event(3, .queue, bo, holder: anna)) == .applied([]))
+        #expect(picture.apply(event(4, .idle, anna)) == .applied([]))
+        #expect(picture.apply(event(5, .role, anna)) == .applied([.setRole(anna, .manager)]))
     }
 
     @Test func whatWasSeenOrIsStaleChangesNothing() {
@@ -64,24 +90,21 @@ import Testing
         #expect(picture == before)
     }
 
-    @Test func afterAGapTheListWaitsForTheSnapshot() {
-        var picture = LivePicture()
-        _ = picture.apply(event(1, .joined, anna))
-        _ = picture.apply(event(3, .joined, bo, holder: bo))
-        #expect(picture.participants.map(\.uid) == [anna])
+    @Test func afterAGapTheListWaitsForTheSnapshot() throws {
+        var events = [event(1, .joined, anna), event(3, .joined, bo, holder: bo)]
+        var (picture, people) = try list(events)
+        #expect(people.map(\.uid) == [anna])
         #expect(picture.holder == bo)
         #expect(!picture.isComplete)
-        let people = [FloorMessage.Participant(uid: bo, role: .owner, display: "Bo", joinedMs: 1)]
-        _ = picture.apply(event(4, .snapshot, people: people))
-        #expect(picture.participants == people)
+        let all = [FloorMessage.Participant(uid: bo, role: .owner, display: "Bo", joinedMs: 1)]
+        events.append(event(4, .snapshot, people: all))
+        (picture, people) = try list(events)
+        #expect(people == all)
         #expect(picture.isComplete)
     }
 
-    @Test func aNewEpochBeginsAnew() {
-        var picture = LivePicture()
-        _ = picture.apply(event(1, .joined, anna))
-        _ = picture.apply(event(1, .joined, bo, epoch: 6))
-        #expect(picture.participants.map(\.uid) == [bo])
+    @Test func aNewEpochBeginsAnew() throws {
+        #expect(try list([event(1, .joined, anna), event(1, .joined, bo, epoch: 6)]).people.map(\.uid) == [bo])
     }
 
     @Test func thePictureSurvivesTheTable() {
@@ -91,26 +114,48 @@ import Testing
         #expect(LivePicture(stored: picture.stored(gid)) == picture)
     }
 
-    /// Another Kafka counts its epochs anew: pictures of the one before would stand above all that comes.
-    @Test func picturesOfAnotherKafkaAreForgotten() async throws {
+    private func database() async throws -> Database {
         let database = try await Database(path: NSTemporaryDirectory() + "live-test-\(UUID().uuidString).sqlite")
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         try await Migrations(directory: root.path + "/schemas/sql/bo").apply(to: database)
+        return database
+    }
+
+    @Test func theTableKeepsTheListRowByRow() async throws {
+        let database = try await database()
+        let (gid, anna, bo) = (gid, anna, bo)
+        let events = [
+            event(1, .joined, anna), event(2, .joined, bo), event(3, .role, bo), event(3, .left, bo), event(4, .taken, anna, holder: anna),
+        ]
+        let other = FloorMessage.Participant(uid: bo, role: .member, display: "Bo", joinedMs: 7)
+        let snapshot = event(5, .snapshot, holder: anna, people: [other])
+        try await database.transaction { connection in
+            #expect(try events.map { try LiveTable.apply($0, connection) } == [true, true, true, false, true])
+            #expect(try LiveTable.participants(gid, connection).map(\.uid) == [anna, bo])
+            #expect(try LiveTable.find(gid, connection).holder == anna)
+            #expect(try LiveTable.apply(snapshot, connection))
+            #expect(try LiveTable.participants(gid, connection) == [other])
+            try LiveTable.delete(gid, connection)
+            #expect(try LiveTable.find(gid, connection) == LivePicture())
+            #expect(try LiveTable.participants(gid, connection).isEmpty)
+        }
+        await database.close()
+    }
+
+    /// Another Kafka counts its epochs anew: pictures of the one before would stand above all that comes.
+    @Test func picturesOfAnotherKafkaAreForgotten() async throws {
+        let database = try await database()
         let (gid, joined) = (gid, event(1, .joined, anna))
-        func start(_ cluster: String) async throws -> LivePicture {
+        func start(_ cluster: String) async throws -> (seq: Int64, people: Int) {
             try await database.transaction { connection in
                 try LiveTable.belong(to: cluster, connection)
-                return try LiveTable.find(gid, connection)
+                return (try LiveTable.find(gid, connection).seq, try LiveTable.participants(gid, connection).count)
             }
         }
-        #expect(try await start("first") == LivePicture())
-        try await database.transaction { connection in
-            var picture = LivePicture()
-            _ = picture.apply(joined)
-            try LiveTable.write(picture, gid, connection)
-        }
-        #expect(try await start("first").participants.map(\.uid) == [anna])
-        #expect(try await start("second") == LivePicture())
+        #expect(try await start("first") == (0, 0))
+        _ = try await database.transaction { connection in try LiveTable.apply(joined, connection) }
+        #expect(try await start("first") == (1, 1))
+        #expect(try await start("second") == (0, 0))
         await database.close()
     }
 }

@@ -43,6 +43,14 @@ enum GroupTable {
         try connection.first("SELECT * FROM groups WHERE gid = ?", [.int(gid.value)]).flatMap { try read($0, connection) }
     }
 
+    /// Whom a group's events are for, as ``Group/audience`` says; nobody where there is no such group.
+    static func audience(_ gid: GroupID, _ connection: Connection) throws -> Set<Int64> {
+        let rows = try connection.query(
+            "SELECT dispatcher_id AS id FROM groups WHERE gid = ? UNION SELECT uid FROM group_members WHERE gid = ? AND role > 0",
+            [.int(gid.value), .int(gid.value)])
+        return Set(rows.compactMap { $0.int("id") })
+    }
+
     /// A page of groups above `after`, those that are rolling back left out.
     static func list(text: String?, member: UserID?, after: Int64, limit: Int, _ connection: Connection) throws -> [Group] {
         var conditions = ["status <> 'rolling_back'", "gid > ?"]
@@ -91,7 +99,7 @@ enum GroupTable {
 
     static func delete(_ gid: GroupID, _ connection: Connection) throws {
         try connection.execute("DELETE FROM groups WHERE gid = ?", [.int(gid.value)])
-        try connection.execute("DELETE FROM live WHERE gid = ?", [.int(gid.value)])
+        try LiveTable.delete(gid, connection)
     }
 
     /// The next number of our own; one that was given out is never given out again.

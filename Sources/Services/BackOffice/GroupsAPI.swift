@@ -113,7 +113,7 @@ struct GroupsAPI: Sendable {
         let gid = try request.pathGroup()
         return try await database.run { connection in
             _ = try GroupService.visible(gid, connection)
-            return .json(try LiveTable.find(gid, connection).json(gid))
+            return .json(try LiveTable.find(gid, connection).json(gid, LiveTable.participants(gid, connection)))
         }
     }
 }

@@ -109,7 +109,7 @@ final class Intake: Sendable {
             var audiences: [GroupID: Set<Int64>] = [:]
             func audience(_ gid: GroupID) throws -> Set<Int64> {
                 if let known = audiences[gid] { return known }
-                let found = try GroupTable.find(gid, connection)?.audience ?? []
+                let found = try GroupTable.audience(gid, connection)
                 audiences[gid] = found
                 return found
             }
@@ -136,9 +136,7 @@ final class Intake: Sendable {
             guard try TalkTable.archive(message, connection) else { return nil }
             try pending.add(.archive, message.gid, atMs: message.storedMs, audience: audience, message.body)
         case .floor(let message):
-            var picture = try LiveTable.find(message.gid, connection)
-            guard picture.apply(message) == .applied else { return nil }
-            try LiveTable.write(picture, message.gid, connection)
+            guard try LiveTable.apply(message, connection) else { return nil }
             try pending.add(.floor, message.gid, atMs: message.atMs, audience: audience, message.body)
         case .quality(let message):
             return FeedEvent(id: nil, kind: .quality, gid: message.gid.value, atMs: message.atMs, audience: audience, data: message.body)
@@ -205,29 +203,5 @@ final class Intake: Sendable {
                 return nil
             }
         }
-    }
-}
-
-/// The pictures of rooms as the table keeps them.
-enum LiveTable {
-    static func find(_ gid: GroupID, _ connection: Connection) throws -> LivePicture {
-        guard let text = try connection.first("SELECT picture FROM live WHERE gid = ?", [.int(gid.value)])?.text("picture"),
-            let stored = try? JSONValue(parsing: Array(text.utf8))
-        else { return LivePicture() }
-        return LivePicture(stored: stored)
-    }
-
-    /// Forgets the pictures where they are of another Kafka, whose epochs would stand above all that comes.
-    static func belong(to cluster: String, _ connection: Connection) throws {
-        guard try connection.first("SELECT id FROM kafka_cluster WHERE id = ?", [.text(cluster)]) == nil else { return }
-        try connection.execute("DELETE FROM live")
-        try connection.execute("DELETE FROM kafka_cluster")
-        try connection.execute("INSERT INTO kafka_cluster (id) VALUES (?)", [.text(cluster)])
-    }
-
-    static func write(_ picture: LivePicture, _ gid: GroupID, _ connection: Connection) throws {
-        try connection.execute(
-            "INSERT INTO live (gid, picture) VALUES (?, ?) ON CONFLICT (gid) DO UPDATE SET picture = excluded.picture",
-            [.int(gid.value), .text(picture.stored(gid).text)])
     }
 }

@@ -2,11 +2,27 @@ import JSON
 import Messages
 import Talk
 
-/// Who is in a room and who talks, put together from floor events (MESSAGES.md §1, msg_type 5).
+/// Who talks in a room and who is there, put together from floor events (MESSAGES.md §1, msg_type 5).
 ///
-/// Everything but the list of participants stands in every event; after a gap the list waits for the next snapshot.
+/// Everything but the list of participants stands in every event; after a gap the list waits for the next snapshot. The list may have
+/// thousands of entries, so it is kept elsewhere, and an event says only what it changes.
 struct LivePicture: Sendable, Equatable {
-    enum Outcome: Sendable, Equatable { case applied, repeated }
+    /// What an event changes.
+    enum Outcome: Sendable, Equatable {
+        /// It is taken; the list of participants changes by these steps.
+        case applied([Step])
+        /// It was seen before, or is of an owner that lost the room.
+        case repeated
+    }
+    /// A step to the present list of participants.
+    enum Step: Sendable, Equatable {
+        /// Nobody is known to be there.
+        case clear
+        /// Somebody is there from now on, or as told here.
+        case put(FloorMessage.Participant)
+        case remove(UserID)
+        case setRole(UserID, Role)
+    }
 
     private(set) var epoch: Int64 = -1
     private(set) var seq: Int64 = 0
@@ -17,7 +33,7 @@ struct LivePicture: Sendable, Equatable {
     private(set) var queue: [UserID] = []
     /// Whose emergencies are on; they outlive a change of the room's owner.
     private(set) var emergencies: [UserID] = []
-    private(set) var participants: [FloorMessage.Participant] = []
+    /// Whether nothing is missing from the list.
     private(set) var isComplete = false
 
     init() {}
@@ -26,8 +42,9 @@ struct LivePicture: Sendable, Equatable {
     mutating func apply(_ event: FloorMessage) -> Outcome {
         guard event.epoch > epoch || (event.epoch == epoch && event.seq > seq) else { return .repeated }
         let isNext = event.epoch == epoch ? event.seq == seq + 1 : event.seq == 1
+        var steps: [Step] = []
         if event.epoch != epoch {
-            participants = []
+            steps.append(.clear)
             isComplete = event.seq == 1
         } else if !isNext {
             isComplete = false
@@ -42,43 +59,46 @@ struct LivePicture: Sendable, Equatable {
         default: break
         }
         if let all = event.participants, event.state == .snapshot {
-            participants = all
+            steps = [.clear] + all.map { .put($0) }
             isComplete = true
-        } else if isComplete, let uid = event.uid {
-            change(event, uid)
+        } else if isComplete, let uid = event.uid, let step = Self.step(event, uid) {
+            steps.append(step)
         }
-        return .applied
+        return .applied(steps)
     }
 
-    private mutating func change(_ event: FloorMessage, _ uid: UserID) {
+    private static func step(_ event: FloorMessage, _ uid: UserID) -> Step? {
         switch event.state {
         case .joined:
-            participants.removeAll { $0.uid == uid }
-            participants.append(
-                FloorMessage.Participant(uid: uid, role: event.role ?? .member, display: event.display ?? "", joinedMs: event.atMs))
-        case .left: participants.removeAll { $0.uid == uid }
-        case .role:
-            for index in participants.indices where participants[index].uid == uid { participants[index].role = event.role ?? .member }
-        default: break
+            .put(FloorMessage.Participant(uid: uid, role: event.role ?? .member, display: event.display ?? "", joinedMs: event.atMs))
+        case .left: .remove(uid)
+        case .role: .setRole(uid, event.role ?? .member)
+        default: nil
         }
     }
 
     /// As the API answers it.
-    func json(_ gid: GroupID) -> JSONValue {
-        [
-            "gid": .id(gid), "holder": holder.map { .id($0) } ?? .null, "since_ms": sinceMs.map { .int($0) } ?? .null,
-            "talk_id": talkID.map { .string($0.description) } ?? .null, "tier": .string(tier.name), "queue": .array(queue.map { .id($0) }),
-            "emergencies": .array(emergencies.map { .id($0) }), "participants": .array(participants.map(\.json)),
-            // The last event that is in it, so that who follows the feed knows which come after.
-            "epoch": .int(epoch), "seq": .int(seq),
-        ]
+    func json(_ gid: GroupID, _ participants: [FloorMessage.Participant]) -> JSONValue {
+        guard case .object(var members) = json(gid) else { return .null }
+        members["participants"] = .array(participants.map(\.json))
+        return .object(members)
     }
 
-    /// As the table keeps it: the API's answer and where it stands in the order of events.
+    /// As the table keeps it: the API's answer without the participants, and where it stands in the order of events.
     func stored(_ gid: GroupID) -> JSONValue {
         guard case .object(var members) = json(gid) else { return .null }
         members["complete"] = .bool(isComplete)
         return .object(members)
+    }
+
+    private func json(_ gid: GroupID) -> JSONValue {
+        [
+            "gid": .id(gid), "holder": holder.map { .id($0) } ?? .null, "since_ms": sinceMs.map { .int($0) } ?? .null,
+            "talk_id": talkID.map { .string($0.description) } ?? .null, "tier": .string(tier.name), "queue": .array(queue.map { .id($0) }),
+            "emergencies": .array(emergencies.map { .id($0) }),
+            // The last event that is in it, so that who follows the feed knows which come after.
+            "epoch": .int(epoch), "seq": .int(seq),
+        ]
     }
 
     /// Reads what `stored` wrote.
@@ -92,12 +112,5 @@ struct LivePicture: Sendable, Equatable {
         queue = stored["queue"]?.array?.compactMap { $0.integer.flatMap { UserID($0) } } ?? []
         emergencies = stored["emergencies"]?.array?.compactMap { $0.integer.flatMap { UserID($0) } } ?? []
         isComplete = stored["complete"]?.bool ?? false
-        participants =
-            stored["participants"]?.array?.compactMap { one in
-                guard let uid = one["uid"]?.integer.flatMap({ UserID($0) }) else { return nil }
-                return FloorMessage.Participant(
-                    uid: uid, role: one["role"]?.integer.flatMap { Role(rawValue: Int($0)) } ?? .member,
-                    display: one["display"]?.string ?? "", joinedMs: one["joined_ms"]?.integer ?? 0)
-            } ?? []
     }
 }

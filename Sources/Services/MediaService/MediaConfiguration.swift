@@ -40,6 +40,8 @@ public struct MediaConfiguration: Sendable {
         let door = configuration.section("janus")
         janusWeb = ListenSettings.read(door, port: 8188, origins: web.origins)
         janusWeb.webSocket.messageLimitBytes = door.int("message_limit_bytes", default: 65_536, in: 1_024...1_048_576)
+        // Before the media threads: a press must not wait until a packet has gone to all of thousands.
+        janusWeb.pace = .realTime(2)
         media = Self.media(configuration, rooms)
         janus = Self.janus(door, requiresMembership: requiresMembership)
         media.rules.notifyMax = janus.notifyMax
