@@ -109,7 +109,7 @@ let services: [Target] = [
         "Services", "MediaService",
         [
             "Talk", "Floor", "Room", "Messages", "JSON", "Kafka", "Redis", "Web", "SecureRTP", "MediaPlane", "JanusDoor", "Recorder",
-            "Telemetry", "Configuration", "Reactor", "ServiceKit",
+            "Telemetry", "Configuration", "Reactor", "ServiceKit", "Threads",
         ]),
     library(
         "Services", "BackOffice",
@@ -147,6 +147,7 @@ let testTargets: [Target] = [
     tests("RoomTests", ["Room", "Floor", "Talk"]),
     tests("FloorTests", ["Floor", "Talk", "TestTraits"]),
     tests("TelemetryTests", ["Telemetry"]),
+    tests("ThreadsTests", ["Threads"]),
     tests("ServiceKitTests", ["ServiceKit", "Configuration", "Telemetry", "Web"]),
     tests("CryptoTests", ["Crypto"]),
     tests("SecureRTPTests", ["SecureRTP", "CSRTP", "TestTraits"]),

@@ -25,7 +25,8 @@ class Crowd:
         handles = self.janus.attach(more)
         attached = memory(self.place.pid)
         ports = self.receivers.ports[self.count:count]
-        answers = self.janus.bodies([(h, listener(ROOM, 1_000 + self.count + i, p)) for i, (h, p) in enumerate(zip(handles, ports))])
+        # A few at a time: what is measured is what stays of each, not what many on their way take for a moment.
+        answers = self.janus.bodies([(h, listener(ROOM, 1_000 + self.count + i, p)) for i, (h, p) in enumerate(zip(handles, ports))], 4)
         wrong = [a for a in answers if a.get("audiobridge") != "joined"]
         assert not wrong, wrong[0]
         self.count = count

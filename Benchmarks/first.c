@@ -1,14 +1,15 @@
 // usage: first PROGRAM ARGUMENT…
-// Runs it as the media service runs the threads that packets and people wait for (Pace.prompt): before others where the system allows it
-// (nice -10), and at once when it is woken (a turn of 0.1 ms), by the same code.
-#include "../Sources/C/CLinux/CLinux.c"
-
+// Runs it as the media service runs the threads that packets and people wait for (Pace.realTime): whatever else computes, where the system
+// allows it. Its threads and children have the same.
+#define _GNU_SOURCE
+#include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 int main(int argc, char **argv) {
     if (argc < 2) return 2;
-    setpriority(PRIO_PROCESS, 0, -10);
-    clinux_set_slice(100000);
+    struct sched_param parameters = {.sched_priority = 2};
+    sched_setscheduler(0, SCHED_RR, &parameters);
     execv(argv[1], argv + 1);
     perror(argv[1]);
     return 1;

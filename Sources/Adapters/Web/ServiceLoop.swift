@@ -38,6 +38,7 @@ final class ServiceLoop: @unchecked Sendable {
     private let protocolCount: Int
     private let host: UnsafeMutablePointer<CChar>?
     private let retry: UnsafeMutablePointer<lws_retry_bo_t>
+    private let pace: Pace
     private var delegate: (any Delegate)?
     private var ending = false
     /// What is done every second; service thread only.
@@ -50,6 +51,7 @@ final class ServiceLoop: @unchecked Sendable {
     ///   - listen: where to listen; nil for clients.
     init(protocols names: [String], listen: (host: String, port: Int)?, settings: WebSettings) throws(WebError) {
         LibraryLog.start()
+        pace = settings.pace
         protocolCount = names.count + 1
         protocols = .allocate(capacity: protocolCount + 1)
         protocols.initialize(repeating: lws_protocols(), count: protocolCount + 1)
@@ -108,7 +110,7 @@ final class ServiceLoop: @unchecked Sendable {
     /// Starts the service thread, which keeps this object and the delegate until `end()`.
     func start(_ delegate: any Delegate) {
         self.delegate = delegate
-        NamedThread.start("web", .prompt) { self.serve() }
+        NamedThread.start("web", pace) { self.serve() }
     }
 
     /// Whether the caller runs on the service thread.

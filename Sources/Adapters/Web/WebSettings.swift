@@ -1,3 +1,5 @@
+import Threads
+
 /// How a web server listens and what it allows.
 public struct WebSettings: Sendable {
     /// The address to listen on; the default only serves this machine.
@@ -16,6 +18,8 @@ public struct WebSettings: Sendable {
     public var keepAliveS = 60
     /// Request headers beside the common ones that handlers want to see.
     public var customHeaders = ["idempotency-key", "request-id", "traceparent"]
+    /// How soon the service thread runs.
+    public var pace = Pace.prompt
     /// What holds for WebSockets.
     public var webSocket = WebSocketSettings()
 

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -41,6 +42,24 @@ void clinux_set_slice(unsigned long nanoseconds) {
         uint64_t runtime, deadline, period;
     } attributes = {.size = 48, .nice = getpriority(PRIO_PROCESS, 0), .runtime = nanoseconds};
     syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+int clinux_set_realtime(int priority) {
+    // 0 is the calling thread for the kernel, and libc passes it on.
+    struct sched_param parameters = {.sched_priority = priority};
+    return sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters);
+}
+
+static void *try_realtime(void *priority) {
+    *(int *)priority = clinux_set_realtime(*(int *)priority);
+    return NULL;
+}
+
+bool clinux_may_be_realtime(int priority) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, try_realtime, &priority) != 0) return false;
+    pthread_join(thread, NULL);
+    return priority == 0;
 }
 
 pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output, int error) {

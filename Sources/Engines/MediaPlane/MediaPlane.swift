@@ -81,7 +81,7 @@ public final class MediaPlane: Sendable {
                 index: index, outlet: outlet, identity: identity, settings: settings, addresses: known, own: own, mail: mail,
                 links: links, output: output,
                 ring: rings[index], counters: counters)
-            return ServiceThread(name: "media-\(index)", .prompt) { MediaWorker(parts).run() }
+            return ServiceThread(name: "media-\(index)", .realTime(1)) { MediaWorker(parts).run() }
         }
     }
 

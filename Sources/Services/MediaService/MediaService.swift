@@ -11,6 +11,7 @@ import SecureRTP
 import ServiceKit
 import Talk
 import Telemetry
+import Threads
 import Web
 
 /// The media service: rooms, the floor, the media plane, and recordings, driven by Kafka.
@@ -180,6 +181,14 @@ struct MediaServiceParts {
         let janus = try WebServer(settings.janusWeb, router: janusRouter)
         door.serve(on: janus)
         context.onStop("janus server") { await janus.stop() }
+        if case .realTime(let priority) = settings.janusWeb.pace, !Pace.mayBeRealTime(priority) {
+            context.logger.warning(
+                "media threads are not real-time: where others compute, packets and presses may wait for some milliseconds",
+                [
+                    "remedy": .string(
+                        "CAP_SYS_NICE, or RLIMIT_RTPRIO of \(priority) (ulimit -r \(priority), LimitRTPRIO=\(priority), ulimits.rtprio)")
+                ])
+        }
         context.logger.info(
             "listening",
             [

@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -37,6 +38,11 @@ long clinux_set_timer_slack(long nanoseconds);
 /// now on: the shorter, the sooner it runs when it is woken. sched_setattr(2), which libc has no function for; kernels before 6.12 take no
 /// notice.
 void clinux_set_slice(unsigned long nanoseconds);
+/// Puts the calling thread before all that is not real-time (sched(7): SCHED_RR, priority 1 to 99, the higher first); what it starts is as usual
+/// again. Returns 0, or -1 where it has neither CAP_SYS_NICE nor as much RLIMIT_RTPRIO.
+int clinux_set_realtime(int priority);
+/// Whether clinux_set_realtime would do it for a thread of this process: tried on one that ends with the call.
+bool clinux_may_be_realtime(int priority);
 /// fork(2) and execve(2), which Swift can't call one after the other: the child gets its own process group and dies with the
 /// thread that calls this (PR_SET_PDEATHSIG), which must live as long as the process. Returns the pid or -1.
 pid_t clinux_spawn(const char *path, char *const arguments[], char *const environment[], int output, int error);

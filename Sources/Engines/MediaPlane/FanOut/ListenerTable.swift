@@ -80,8 +80,8 @@ struct SendCounts {
 }
 
 extension ListenerTable {
-    /// How many go to the kernel in one call; control is looked at between them.
-    static let batch = 256
+    /// How many go to the kernel in one call; control is looked at between them. It takes some 0.2 ms, and its call a hundredth of that.
+    static let batch = 32
 
     /// Sends the places from `start` to `end`.
     /// - Parameters:
