@@ -47,4 +47,23 @@ import Testing
         let second = board.latest(in: gid, after: 20, limit: 2)
         #expect(times(second.0) == [30] && second.next == nil)
     }
+
+    @Test func whoWasInAnotherGroupSinceIsStillInThatOne() throws {
+        let (board, first, second) = (QualityBoard(), try #require(GroupID(1)), try #require(GroupID(2)))
+        board.add(try message(5, 1, atMs: 10))
+        for time: Int64 in 20..<(20 + 719) { board.add(try message(5, 2, atMs: time)) }
+        #expect(times(board.latest(in: first, after: 0, limit: 9).0) == [10])
+        // One more, and nothing of the first group is kept.
+        board.add(try message(5, 2, atMs: 900))
+        #expect(board.latest(in: first, after: 0, limit: 9).0.isEmpty)
+        #expect(times(board.latest(in: second, after: 0, limit: 9).0) == [900])
+    }
+
+    @Test func beyondSoManyUsersTheStalestGo() throws {
+        let board = QualityBoard()
+        for uid: Int64 in 1...20_001 { board.add(try message(uid, atMs: uid)) }
+        let (first, last) = (try #require(UserID(1)), try #require(UserID(20_001)))
+        #expect(board.series(of: first, fromMs: 0, limit: 9).0.isEmpty)
+        #expect(times(board.series(of: last, fromMs: 0, limit: 9).0) == [20_001])
+    }
 }

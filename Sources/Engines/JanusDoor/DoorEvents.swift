@@ -84,29 +84,35 @@ extension JanusDoor {
                 fail(error, handle, transaction, isSynchronous: true)
             }
         case (.synchronous(let words), let answer):
-            var body = words.object ?? [:]
-            switch answer {
-            case .exists(let exists): body[body["playing"] == nil ? "exists" : "playing"] = .bool(exists)
-            case .rooms(let rooms):
-                body["list"] = .array(
-                    rooms.map {
-                        [
-                            "room": .id($0.identity.gid), "description": .string($0.identity.name),
-                            "pin_required": .bool($0.identity.locks.pin != nil),
-                            "sampling_rate": 48_000, "record": true, "num_participants": .int(Int64($0.participants)),
-                        ]
-                    })
-            case .participants(let participants, let talking):
-                body["participants"] = .array(participants.map { Self.entry($0, talking: talking.contains($0.uid)) })
-            case .passes(let tokens): body["allowed"] = .array((tokens ?? []).map { .string($0) })
-            case .forwarder(let id): body["stream_id"] = .int(Int64(id))
-            case .forwarders(let list): body["rtp_forwarders"] = .array(list.map(Self.entry))
-            case .announcement(let id): body["file_id"] = .string(id)
-            case .joined, .media, .done: break
-            }
-            send(.object(body), to: handle, transaction: transaction, word: "success")
+            let reply = { @Sendable [self] in send(Self.body(words, answer), to: handle, transaction: transaction, word: "success") }
+            // This thread goes before media: what may list thousands is written by another.
+            if answer.isLong { Task { reply() } } else { reply() }
         default: break
         }
+    }
+
+    private static func body(_ words: JSONValue, _ answer: DoorAnswer) -> JSONValue {
+        var body = words.object ?? [:]
+        switch answer {
+        case .exists(let exists): body[body["playing"] == nil ? "exists" : "playing"] = .bool(exists)
+        case .rooms(let rooms):
+            body["list"] = .array(
+                rooms.map {
+                    [
+                        "room": .id($0.identity.gid), "description": .string($0.identity.name),
+                        "pin_required": .bool($0.identity.locks.pin != nil),
+                        "sampling_rate": 48_000, "record": true, "num_participants": .int(Int64($0.participants)),
+                    ]
+                })
+        case .participants(let participants, let talking):
+            body["participants"] = .array(participants.map { entry($0, talking: talking.contains($0.uid)) })
+        case .passes(let tokens): body["allowed"] = .array((tokens ?? []).map { .string($0) })
+        case .forwarder(let id): body["stream_id"] = .int(Int64(id))
+        case .forwarders(let list): body["rtp_forwarders"] = .array(list.map(entry))
+        case .announcement(let id): body["file_id"] = .string(id)
+        case .joined, .media, .done: break
+        }
+        return .object(body)
     }
 
     /// Our side of a WebRTC session.
@@ -337,6 +343,16 @@ extension Notice {
     fileprivate var isOwnFloor: Bool {
         switch self {
         case .denied, .queued, .revoked: true
+        default: false
+        }
+    }
+}
+
+extension DoorAnswer {
+    /// Whether it may list thousands.
+    fileprivate var isLong: Bool {
+        switch self {
+        case .rooms, .participants: true
         default: false
         }
     }

@@ -29,8 +29,8 @@ final class MediaWorker {
 
     // At home here.
     var rooms: [GroupID: RoomHost] = [:]
-    /// The door of each handle that is in a room.
-    var doors: [EndpointID: any Door] = [:]
+    /// The door of each handle that is in a room, and in which: who changes rooms is in both for a moment.
+    var doors: [EndpointID: (door: any Door, gid: GroupID)] = [:]
     var ownership = Ownership(states: [], partition: { _ in 0 })
     var joins: [UInt64: PendingJoin] = [:]
     var parked: [ParkedRequest] = []

@@ -124,7 +124,7 @@ struct BackOfficeParts {
     private func repeatGroups(_ groups: GroupService, _ database: Database) {
         let log = context.logger
         let task = Task {
-            var left = try await database.run { try GroupTable.all(.active, $0) }.map(\.gid)
+            var left = try await database.run { try GroupTable.numbers(.active, $0) }
             var pause = Duration.seconds(1)
             while !left.isEmpty, !Task.isCancelled {
                 var again: [GroupID] = []

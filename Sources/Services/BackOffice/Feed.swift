@@ -73,14 +73,22 @@ struct EventStore: Sendable {
     /// Forgets what is older than `keep`.
     func prune(keep: Duration) async throws {
         let limit = WallClock.nowMs() - keep.components.seconds * 1000
-        try await database.transaction { connection in
-            guard let last = try connection.first("SELECT MAX(id) AS id FROM events WHERE kept_ms < ?", [.int(limit)])?.int("id") else {
-                return
-            }
-            try connection.execute("DELETE FROM events WHERE id <= ?", [.int(last)])
-            try connection.execute("UPDATE counters SET value = ? WHERE name = 'events_pruned'", [.int(last)])
+        let found = try await database.transaction { connection in
+            let last = try connection.first(
+                "SELECT id FROM events WHERE kept_ms < ? ORDER BY kept_ms DESC, id DESC LIMIT 1", [.int(limit)])?.int("id")
+            if let last { try connection.execute("UPDATE counters SET value = ? WHERE name = 'events_pruned'", [.int(last)]) }
+            return last
         }
+        guard let last = found else { return }
+        // Some at a time: what happens meanwhile is written in between.
+        while try await database.transaction({ connection in
+            try connection.execute(
+                "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id <= ? ORDER BY id LIMIT ?)",
+                [.int(last), .int(Self.pruneSize)])
+        }) == Self.pruneSize {}
     }
+
+    private static let pruneSize: Int64 = 5_000
 }
 
 /// The WebSockets of consoles: first what they missed, from the table, then what happens (HTTP.md, "The feed").
@@ -129,7 +137,14 @@ final class Feed: WebSocketHandler {
                 let viewers = state.viewers.values.filter { $0.isLive && event.audience.contains($0.dispatcher) }
                 guard !viewers.isEmpty else { continue }
                 let text = event.text
-                for viewer in viewers where viewer.connection.send(text: text) { Self.sent(event.id, to: viewer.dispatcher, &state) }
+                for viewer in viewers {
+                    if viewer.connection.send(text: text) {
+                        Self.sent(event.id, to: viewer.dispatcher, &state)
+                    } else {
+                        // It is being closed, and lacks this one.
+                        state.viewers[viewer.connection.id]?.isLive = false
+                    }
+                }
             }
         }
     }
@@ -143,6 +158,8 @@ final class Feed: WebSocketHandler {
     /// Writes down how far each dispatcher has got.
     func saveCursors() async {
         let changed = state.withLock { state in
+            // Who is live lacks nothing; what was for others need not be looked through when it comes back.
+            for viewer in state.viewers.values where viewer.isLive { Self.sent(state.lastPublished, to: viewer.dispatcher, &state) }
             defer { state.changed = [] }
             return state.changed.map { ($0, state.cursors[$0] ?? 0) }
         }
@@ -228,6 +245,7 @@ final class Feed: WebSocketHandler {
         state.withLock { state in
             guard last >= state.lastPublished else { return false }
             state.viewers[connection.id]?.isLive = true
+            if let viewer = state.viewers[connection.id] { Self.sent(state.lastPublished, to: viewer.dispatcher, &state) }
             return true
         }
     }

@@ -74,6 +74,13 @@ enum GroupTable {
         }
     }
 
+    /// The numbers of all in a state, by rising number.
+    static func numbers(_ status: GroupStatus, _ connection: Connection) throws -> [GroupID] {
+        try connection.query("SELECT gid FROM groups WHERE status = ? ORDER BY gid", [.text(status.rawValue)]).compactMap {
+            $0.int("gid").flatMap { GroupID($0) }
+        }
+    }
+
     static func insert(_ group: Group, _ connection: Connection) throws {
         try connection.execute(
             "INSERT INTO groups (gid, group_name, dispatcher_id, mode, options, status, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -91,10 +98,16 @@ enum GroupTable {
             [.text(group.name), .text(group.options.json.text), .text(group.status.rawValue), .int(group.gid.value)])
     }
 
-    /// Writes the members as they are now. Owners last: there is never more than one.
+    /// Writes the members as they are now, each whose role is not as it was. Owners last: there is never more than one.
     static func replaceMembers(_ group: Group, _ connection: Connection) throws {
-        try connection.execute("DELETE FROM group_members WHERE gid = ?", [.int(group.gid.value)])
-        for (uid, role) in group.members { try setRole(uid, role, in: group.gid, connection) }
+        let present = try members(group.gid, connection)
+        for uid in present.keys where group.members[uid] == nil {
+            try connection.execute("DELETE FROM group_members WHERE gid = ? AND uid = ?", [.int(group.gid.value), .int(uid.value)])
+        }
+        let changed = group.members.filter { present[$0.key] != $0.value }
+        for (uid, role) in changed.sorted(by: { $0.value.rawValue < $1.value.rawValue }) {
+            try setRole(uid, role, in: group.gid, connection)
+        }
     }
 
     static func delete(_ gid: GroupID, _ connection: Connection) throws {
@@ -115,24 +128,29 @@ enum GroupTable {
     private static func setRole(_ uid: UserID, _ role: Role, in gid: GroupID, _ connection: Connection) throws {
         try connection.execute("INSERT INTO users (uid) VALUES (?) ON CONFLICT (uid) DO NOTHING", [.int(uid.value)])
         try connection.execute(
-            "INSERT INTO group_members (gid, uid, role) VALUES (?, ?, ?)", [.int(gid.value), .int(uid.value), .int(Int64(role.rawValue))])
+            "INSERT INTO group_members (gid, uid, role) VALUES (?, ?, ?) ON CONFLICT (gid, uid) DO UPDATE SET role = excluded.role",
+            [.int(gid.value), .int(uid.value), .int(Int64(role.rawValue))])
+    }
+
+    private static func members(_ gid: GroupID, _ connection: Connection) throws -> [UserID: Role] {
+        var members: [UserID: Role] = [:]
+        for row in try connection.query("SELECT uid, role FROM group_members WHERE gid = ?", [.int(gid.value)]) {
+            guard let uid = row.int("uid").flatMap({ UserID($0) }) else { continue }
+            members[uid] = row.int("role").flatMap { Role(rawValue: Int($0)) } ?? .member
+        }
+        return members
     }
 
     private static func read(_ row: Row, _ connection: Connection) throws -> Group? {
         guard let gid = row.int("gid").flatMap({ GroupID($0) }), let status = row.text("status").flatMap(GroupStatus.init(rawValue:)) else {
             return nil
         }
-        var members: [UserID: Role] = [:]
-        for row in try connection.query("SELECT uid, role FROM group_members WHERE gid = ?", [.int(gid.value)]) {
-            guard let uid = row.int("uid").flatMap({ UserID($0) }) else { continue }
-            members[uid] = row.int("role").flatMap { Role(rawValue: Int($0)) } ?? .member
-        }
         let stored = try? JSONValue(parsing: Array((row.text("options") ?? "{}").utf8)).object.map { Fields($0, at: "options") }
         return Group(
             gid: gid, name: row.text("group_name") ?? "", dispatcher: row.int("dispatcher_id") ?? 0,
             mode: row.text("mode").flatMap(RoomMode.init(rawValue:)) ?? .ptt,
             options: stored.flatMap { try? GroupOptions($0) } ?? GroupOptions(), status: status, createdMs: row.int("created_ms") ?? 0,
-            members: members)
+            members: try members(gid, connection))
     }
 }
 

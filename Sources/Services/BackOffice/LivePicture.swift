@@ -4,8 +4,8 @@ import Talk
 
 /// Who talks in a room and who is there, put together from floor events (MESSAGES.md §1, msg_type 5).
 ///
-/// Everything but the list of participants stands in every event; after a gap the list waits for the next snapshot. The list may have
-/// thousands of entries, so it is kept elsewhere, and an event says only what it changes.
+/// Everything but the list of participants and whose emergencies are on stands in every event; after a gap the list waits for the next
+/// snapshot. The list may have thousands of entries, so it is kept elsewhere, and an event says only what it changes.
 struct LivePicture: Sendable, Equatable {
     /// What an event changes.
     enum Outcome: Sendable, Equatable {

@@ -12,9 +12,9 @@ enum LiveTable {
         return LivePicture(stored: stored)
     }
 
-    /// Who is in a room, in the order in which they came.
+    /// Who is in a room, by rising uid, as snapshots list them.
     static func participants(_ gid: GroupID, _ connection: Connection) throws -> [FloorMessage.Participant] {
-        try connection.query("SELECT * FROM live_participants WHERE gid = ? ORDER BY joined_ms, uid", [.int(gid.value)]).compactMap { row in
+        try connection.query("SELECT * FROM live_participants WHERE gid = ? ORDER BY uid", [.int(gid.value)]).compactMap { row in
             guard let uid = row.int("uid").flatMap({ UserID($0) }) else { return nil }
             return FloorMessage.Participant(
                 uid: uid, role: row.int("role").flatMap { Role(rawValue: Int($0)) } ?? .member, display: row.text("display") ?? "",
@@ -27,7 +27,10 @@ enum LiveTable {
     static func apply(_ event: FloorMessage, _ connection: Connection) throws -> Bool {
         var picture = try find(event.gid, connection)
         guard case .applied(let steps) = picture.apply(event) else { return false }
-        for step in steps { try take(step, event.gid, connection) }
+        // A snapshot of thousands comes every minute, and seldom says anything new.
+        if try event.participants == nil || event.participants != participants(event.gid, connection) {
+            for step in steps { try take(step, event.gid, connection) }
+        }
         try connection.execute(
             "INSERT INTO live (gid, picture) VALUES (?, ?) ON CONFLICT (gid) DO UPDATE SET picture = excluded.picture",
             [.int(event.gid.value), .text(picture.stored(event.gid).text)])

@@ -8,26 +8,39 @@ final class QualityBoard: Sendable {
     /// How much is kept of one user, and of how many.
     private static let perUserMax = 720
     private static let usersMax = 20_000
-    private let series = Mutex<[UserID: [QualityMessage]]>([:])
 
-    func add(_ message: QualityMessage) {
-        series.withLock { series in
-            if series[message.uid] == nil, series.count >= Self.usersMax,
-                let stalest = series.min(by: { Self.at($0.value) < Self.at($1.value) })
-            {
-                series[stalest.key] = nil
-            }
-            series[message.uid, default: []].append(message)
-            if let count = series[message.uid]?.count, count > Self.perUserMax { series[message.uid]?.removeFirst(count - Self.perUserMax) }
+    private struct Kept {
+        var messages: [QualityMessage] = []
+        /// The latest of each group that is among them.
+        var latest: [GroupID: QualityMessage] = [:]
+        var atMs: Int64 { messages.last?.atMs ?? 0 }
+
+        mutating func add(_ message: QualityMessage) {
+            messages.append(message)
+            latest[message.gid] = message
+            guard messages.count > QualityBoard.perUserMax else { return }
+            let oldest = messages.removeFirst()
+            if latest[oldest.gid] == oldest { latest[oldest.gid] = nil }
         }
     }
 
-    private static func at(_ messages: [QualityMessage]) -> Int64 { messages.last?.atMs ?? 0 }
+    private let series = Mutex<[UserID: Kept]>([:])
+
+    func add(_ message: QualityMessage) {
+        series.withLock { series in
+            if series[message.uid] == nil, series.count >= Self.usersMax {
+                // Many at a time, for all are looked through.
+                let stalest = series.sorted { $0.value.atMs < $1.value.atMs }.prefix(Self.usersMax / 10)
+                for one in stalest { series[one.key] = nil }
+            }
+            series[message.uid, default: Kept()].add(message)
+        }
+    }
 
     /// What is known of somebody since a time, oldest first; those of one moment are one place, which no page ends within.
     /// - Returns: some, and where the next page begins.
     func series(of uid: UserID, fromMs: Int64, limit: Int) -> ([JSONValue], next: Int64?) {
-        let all = series.withLock { $0[uid, default: []] }.filter { $0.atMs >= fromMs }.sorted { $0.atMs < $1.atMs }
+        let all = series.withLock { $0[uid]?.messages ?? [] }.filter { $0.atMs >= fromMs }.sorted { $0.atMs < $1.atMs }
         guard all.count > limit else { return (all.map(\.body), nil) }
         // A moment that fills a whole page by itself comes whole.
         let next = all[limit].atMs > all[0].atMs ? all[limit].atMs : all.first { $0.atMs > all[0].atMs }?.atMs
@@ -39,7 +52,7 @@ final class QualityBoard: Sendable {
     /// - Returns: some of those behind `after`, and the last of them where there are more.
     func latest(in gid: GroupID, after: Int64, limit: Int) -> ([JSONValue], next: UserID?) {
         let last = series.withLock { series in
-            series.values.compactMap { one in (one.last?.uid.value ?? 0) > after ? one.last { $0.gid == gid } : nil }
+            series.compactMap { uid, kept in uid.value > after ? kept.latest[gid] : nil }
         }
         let items = last.sorted { $0.uid < $1.uid }.prefix(limit)
         return (items.map(\.body), last.count > limit ? items.last?.uid : nil)

@@ -91,7 +91,7 @@ enum TalkTable {
                 """, .text(text.lowercased()), pattern, pattern, pattern)
         }
         if let after = search.after {
-            add("(start_ms < ? OR (start_ms = ? AND talks.talk_id < ?))", .int(after.startMs), .int(after.startMs), .text(after.talkID))
+            add("(start_ms, talks.talk_id) < (?, ?)", .int(after.startMs), .text(after.talkID))
         }
         values.append(.int(Int64(search.limit)))
         let filter = conditions.joined(separator: " AND ")

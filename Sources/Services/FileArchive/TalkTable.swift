@@ -143,7 +143,7 @@ struct TalkTable: Sendable {
         if let to = search.toMs { add("start_ms < ?", .int(to)) }
         if let state = search.state { add("state = ?", .text(state.rawValue)) }
         if let after = search.after {
-            add("(start_ms < ? OR (start_ms = ? AND talk_id < ?))", .int(after.startMs), .int(after.startMs), .text(after.talkID))
+            add("(start_ms, talk_id) < (?, ?)", .int(after.startMs), .text(after.talkID))
         }
         let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
         values.append(.int(Int64(search.limit)))

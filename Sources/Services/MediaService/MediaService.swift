@@ -183,7 +183,7 @@ struct MediaServiceParts {
         context.onStop("janus server") { await janus.stop() }
         if case .realTime(let priority) = settings.janusWeb.pace, !Pace.mayBeRealTime(priority) {
             context.logger.warning(
-                "media threads are not real-time: where others compute, packets and presses may wait for some milliseconds",
+                "not all media threads may be real-time: where others compute, packets and presses wait for some milliseconds",
                 [
                     "remedy": .string(
                         "CAP_SYS_NICE, or RLIMIT_RTPRIO of \(priority) (ulimit -r \(priority), LimitRTPRIO=\(priority), ulimits.rtprio)")

@@ -87,7 +87,9 @@ extension MediaWorker {
             guard let branch = branches[gid] else { continue }
             branch.activeSeconds += 1
             if branch.implicitRequest { lookForSilence(in: branch, moment.monotonic) }
-            for transport in branch.transports.values {
+            for (place, transport) in branch.transports.values.enumerated() {
+                // Thousands of reports take milliseconds; a press does not wait for them.
+                if place % ListenerTable.batch == ListenerTable.batch - 1, hasMail { drain() }
                 guard !branch.isTalking(transport.uid) else {
                     if branch.activeSeconds % 5 == 0 { reportTalker(transport) }
                     continue

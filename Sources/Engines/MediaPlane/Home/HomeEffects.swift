@@ -15,7 +15,7 @@ extension MediaWorker {
         switch effect {
         case .tell(let uid, let notice):
             guard let participant = room.machine.participants[uid] else { return }
-            doors[participant.endpoint]?.deliver(.notice([participant.endpoint], notice, gid))
+            doors[participant.endpoint]?.door.deliver(.notice([participant.endpoint], notice, gid))
             guard participant.signalling == .rtcp, let place = room.places[uid], let message = mcpt(notice, to: uid, in: room) else {
                 return
             }
@@ -42,7 +42,7 @@ extension MediaWorker {
 
     private func deliver(_ notice: Notice, to endpoints: [EndpointID], _ gid: GroupID) {
         // One door so far: whoever is there came through it.
-        guard let first = endpoints.first, let door = doors[first] else { return }
+        guard let first = endpoints.first, let door = doors[first]?.door else { return }
         door.deliver(.notice(endpoints, notice, gid))
     }
 
@@ -80,8 +80,9 @@ extension MediaWorker {
             tell(.unhost(participant.uid, generation: participant.generation), of: room.gid, on: place.worker)
         }
         map.setVanished(false, participant.uid, in: room.gid)
-        if let notice { doors[participant.endpoint]?.deliver(.ended(participant.endpoint, notice, room.gid)) }
-        doors[participant.endpoint] = nil
+        guard let (door, gid) = doors[participant.endpoint] else { return }
+        if let notice { door.deliver(.ended(participant.endpoint, notice, room.gid)) }
+        if gid == room.gid { doors[participant.endpoint] = nil }
     }
 
     /// Keeps count of whom this node has; tells of first joins and last leaves.
@@ -115,7 +116,7 @@ extension MediaWorker {
         case .floor(let input): run(room.machine.handle(input, at: moment(), random: &random), in: room)
         case .signalsByRTCP: run(room.machine.configure(uid, display: nil, signalling: .rtcp), in: room)
         case .link(let news):
-            doors[participant.endpoint]?.deliver(.link(participant.endpoint, news))
+            doors[participant.endpoint]?.door.deliver(.link(participant.endpoint, news))
             guard case .isDown = news else { return }
             run(room.machine.leave(uid, told: .left(uid), at: moment(), random: &random), in: room)
         case .stray:

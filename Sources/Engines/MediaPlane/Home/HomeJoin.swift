@@ -74,7 +74,7 @@ extension MediaWorker {
             if case .removed = effect { parts.0.append(effect) } else { parts.1.append(effect) }
         }
         run(removals, in: room)
-        doors[join.joining.endpoint] = join.door
+        doors[join.joining.endpoint] = (join.door, join.gid)
         map.setVanished(false, uid, in: join.gid)
         let place = settle(join, participant, in: room)
         room.audience = nil
@@ -152,11 +152,8 @@ extension MediaWorker {
     /// The participant's handle is in another room now, and its transport with it.
     func depart(_ gid: GroupID, _ uid: UserID, _ endpoint: EndpointID) {
         guard let room = rooms[gid], room.machine.participants[uid]?.endpoint == endpoint else { return }
-        // The endpoint's door stays known where the new room is at home here too.
-        let door = doors[endpoint]
         run(room.machine.leave(uid, at: moment(), random: &random), in: room)
         reschedule(room)
-        if rooms.values.contains(where: { $0 !== room && $0.machine.participants[uid]?.endpoint == endpoint }) { doors[endpoint] = door }
     }
 
     private func info(_ participant: Participant, _ place: RoomHost.Place, _ room: RoomHost) -> JoinedInfo {
