@@ -48,8 +48,8 @@ def beside_echo(place, options):
             ask(place.bootstrap, *topics, 1_000, 15_000, GROUPS, 1_000)
         first = GROUPS
         for rate in options.rates:
-            # A p99 of fewer would be the worst one or two.
-            count, pairs = max(300, rate * options.seconds), []
+            # A p99 of fewer would be the worst one or two, and one collection of the broker's garbage is among them or not.
+            count, pairs = max(300, 2 * rate * options.seconds), []
             for _ in range(options.pairs):
                 # Each request makes a group that was not there.
                 first += count
