@@ -1,5 +1,4 @@
 import Database
-import Foundation
 import JSON
 import Messages
 import Talk
@@ -10,15 +9,8 @@ import Testing
 
 /// What must not look at everything that is there.
 @Suite struct LargeTablesTests {
-    private func open() async throws -> Database {
-        let database = try await Database(path: NSTemporaryDirectory() + "large-tables-\(UUID().uuidString).sqlite")
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        try await Migrations(directory: root.path + "/schemas/sql/bo").apply(to: database)
-        return database
-    }
-
     @Test func oldEventsGoSomeAtATime() async throws {
-        let database = try await open()
+        let database = try await openTestDatabase()
         let store = EventStore(database: database, feed: try await Feed(database: database, log: Logger("test")))
         let now = WallClock.nowMs()
         try await database.transaction { connection in
@@ -37,7 +29,7 @@ import Testing
     }
 
     @Test func membersAreWrittenWhereTheyChange() async throws {
-        let database = try await open()
+        let database = try await openTestDatabase()
         let (gid, dispatcher) = (try #require(GroupID(1)), Int64(99))
         let users = try (1...6).map { try #require(UserID($0)) }
         func group(_ roles: [Role?]) -> Group {

@@ -1,5 +1,4 @@
 import Database
-import Foundation
 import Messages
 import Talk
 import Testing
@@ -114,15 +113,23 @@ import Testing
         #expect(LivePicture(stored: picture.stored(gid)) == picture)
     }
 
-    private func database() async throws -> Database {
-        let database = try await Database(path: NSTemporaryDirectory() + "live-test-\(UUID().uuidString).sqlite")
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        try await Migrations(directory: root.path + "/schemas/sql/bo").apply(to: database)
-        return database
+    /// No event tells again whose emergencies are on: a picture of the shape before keeps them.
+    @Test func anOlderPictureKeepsItsEmergencies() async throws {
+        let database = try await openTestDatabase(version: 2)
+        let old =
+            #"{"complete":true,"emergencies":[1],"epoch":5,"gid":1,"participants":[{"display":"d","joined_ms":1,"role":0,"uid":1}],"seq":7}"#
+        try await database.run { _ = try $0.execute("INSERT INTO live (gid, picture) VALUES (1, ?)", [.text(old)]) }
+        try await Migrations(directory: testMigrations).apply(to: database)
+        let gid = gid
+        let picture = try await database.run { try LiveTable.find(gid, $0) }
+        #expect(picture.emergencies == [anna])
+        #expect(picture.seq == 7)
+        #expect(!picture.isComplete)
+        await database.close()
     }
 
     @Test func theTableKeepsTheListRowByRow() async throws {
-        let database = try await database()
+        let database = try await openTestDatabase()
         let (gid, anna, bo) = (gid, anna, bo)
         let events = [
             event(1, .joined, anna), event(2, .joined, bo), event(3, .role, bo), event(3, .left, bo), event(4, .taken, anna, holder: anna),
@@ -144,7 +151,7 @@ import Testing
 
     /// Another Kafka counts its epochs anew: pictures of the one before would stand above all that comes.
     @Test func picturesOfAnotherKafkaAreForgotten() async throws {
-        let database = try await database()
+        let database = try await openTestDatabase()
         let (gid, joined) = (gid, event(1, .joined, anna))
         func start(_ cluster: String) async throws -> (seq: Int64, people: Int) {
             try await database.transaction { connection in
