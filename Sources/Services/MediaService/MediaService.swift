@@ -54,11 +54,13 @@ struct MediaServiceParts {
             redis: redis, requiresMembership: settings.requiresMembership, deadline: settings.lookupDeadline, mail: planeMail,
             metrics: metrics, log: log)
         context.onStop("roles") { await roles.close() }
-        let publisher = TalkPublisher(producer: producers.prompt, topic: kafka.topics.talks, log: log) { directorMail.post(.published($0)) }
-        let recorder = try await startRecorder(publisher)
-        let output = PlaneOutput(
-            ip: settings.ip, topics: kafka.topics, producers: producers, roles: roles, note: { directorNotes.post($0) },
+        let talks = TalkPublisher(producer: producers.prompt, topic: kafka.topics.talks, log: log) { directorMail.post(.published($0)) }
+        let recorder = try await startRecorder(talks)
+        let news = RoomPublisher(
+            ip: settings.ip, topics: kafka.topics, producer: producers.gathering,
             lost: metrics.counter("events_lost_total", help: "Floor and quality messages that Kafka did not get"))
+        context.onStop("room news") { news.stop() }
+        let output = PlaneOutput(publisher: news, roles: roles, note: { directorNotes.post($0) })
         let plane = try MediaPlane(settings.media, mail: planeMail, output: output, rings: recorder.rings, metrics: metrics)
         metrics.gauge("media_srtp_backend", help: "What protects listeners' copies", labels: ["name": SRTPBackend.best.name]).set(1)
         // Talks end before the recorder does, so that nothing of them is left open.
