@@ -16,7 +16,7 @@ import Testing
         try await database.transaction { connection in
             for index in 1...5_007 {
                 try connection.execute(
-                    "INSERT INTO events (type, gid, at_ms, audience, data, kept_ms) VALUES ('talk', 1, 1, ',7,', '{}', ?)",
+                    "INSERT INTO events (type, gid, at_ms, data, kept_ms) VALUES ('talk', 1, 1, '{}', ?)",
                     [.int(index <= 5_004 ? now - 100_000 : now)])
             }
         }
@@ -25,6 +25,68 @@ import Testing
         #expect(left == [5_005, 5_006, 5_007])
         let pruned = try await database.run { try $0.first("SELECT value FROM counters WHERE name = 'events_pruned'")?.int("value") }
         #expect(pruned == 5_004)
+        await database.close()
+    }
+
+    private static func seen(_ viewer: Int64, after last: Int64 = 0, limit: Int = 200, _ database: Database) async throws -> [Int64] {
+        try await database.run { try EventStore.page(of: viewer, after: last, limit, $0).rows.compactMap { $0.int("id") } }
+    }
+
+    @Test func eachSeesTheirEventsAndNoOthers() async throws {
+        let database = try await openTestDatabase()
+        let store = EventStore(database: database, feed: try await Feed(database: database, log: Logger("test")))
+        let gid = try #require(GroupID(1))
+        let audiences: [Set<Int64>] = [[7, 8], [8], [], [7], [78]]
+        try await store.transaction { _, pending in
+            for audience in audiences { try pending.add(.group, gid, atMs: 1, audience: audience, [:]) }
+        }
+        #expect(try await Self.seen(7, database) == [1, 3])
+        #expect(try await Self.seen(8, database) == [1, 2])
+        #expect(try await Self.seen(8, after: 1, database) == [2])
+        #expect(try await Self.seen(7, limit: 1, database) == [1])
+        #expect(try await Self.seen(9, database).isEmpty)
+        try await store.prune(keep: .seconds(-1))
+        let left = try await database.run { try $0.query("SELECT * FROM event_audience").count }
+        #expect(left == 0)
+        await database.close()
+    }
+
+    @Test func whoSawEventsBeforeSeesThemInTheNewShape() async throws {
+        let database = try await openTestDatabase(version: 3)
+        try await database.transaction { connection in
+            for audience in [",7,18,", ",18,", ",7,"] {
+                try connection.execute(
+                    "INSERT INTO events (type, gid, at_ms, audience, data, kept_ms) VALUES ('talk', 1, 1, ?, '{}', 1)", [.text(audience)])
+            }
+        }
+        try await Migrations(directory: testMigrations).apply(to: database)
+        #expect(try await Self.seen(7, database) == [1, 3])
+        #expect(try await Self.seen(18, database) == [1, 2])
+        #expect(try await Self.seen(1, database).isEmpty)
+        await database.close()
+    }
+
+    @Test func ofSnapshotsThatSayNothingNewTheLastIsKept() async throws {
+        let database = try await openTestDatabase()
+        let store = EventStore(database: database, feed: try await Feed(database: database, log: Logger("test")))
+        let (gid, anna) = (try #require(GroupID(1)), try #require(UserID(1)))
+        func event(_ seq: Int64, _ state: FloorMessage.State) -> FloorMessage {
+            let people = [FloorMessage.Participant(uid: anna, role: .member, display: "Anna", joinedMs: 1)]
+            return FloorMessage(
+                gid: gid, epoch: 5, seq: seq, atMs: 1, state: state, uid: state == .snapshot ? nil : anna, display: "Anna", role: .member,
+                holder: nil, talkID: nil, tier: .normal, queue: [], participants: state == .snapshot ? people : nil)
+        }
+        let states: [FloorMessage.State] = [.joined, .snapshot, .snapshot, .idle, .snapshot, .snapshot]
+        let events = states.enumerated().map { event(Int64($0.offset + 1), $0.element) } + [event(8, .snapshot), event(9, .snapshot)]
+        try await store.transaction { connection, pending in
+            for event in events {
+                let taken = try LiveTable.apply(event, connection)
+                let id = try pending.add(.floor, gid, atMs: 1, audience: [7], event.body)
+                if let id, taken == .saidAgain { try LiveTable.keepOnly(id, of: gid, connection) }
+            }
+        }
+        // 1 and 4 are no snapshots, 7 comes after a gap.
+        #expect(try await Self.seen(7, database) == [1, 4, 7, 8])
         await database.close()
     }
 

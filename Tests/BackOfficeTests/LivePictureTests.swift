@@ -137,10 +137,10 @@ import Testing
         let other = FloorMessage.Participant(uid: bo, role: .member, display: "Bo", joinedMs: 7)
         let snapshot = event(5, .snapshot, holder: anna, people: [other])
         try await database.transaction { connection in
-            #expect(try events.map { try LiveTable.apply($0, connection) } == [true, true, true, false, true])
+            #expect(try events.map { try LiveTable.apply($0, connection) } == [.new, .new, .new, .seen, .new])
             #expect(try LiveTable.participants(gid, connection).map(\.uid) == [anna, bo])
             #expect(try LiveTable.find(gid, connection).holder == anna)
-            #expect(try LiveTable.apply(snapshot, connection))
+            #expect(try LiveTable.apply(snapshot, connection) == .new)
             #expect(try LiveTable.participants(gid, connection) == [other])
             try LiveTable.delete(gid, connection)
             #expect(try LiveTable.find(gid, connection) == LivePicture())

@@ -40,17 +40,19 @@ struct EventStore: Sendable {
         fileprivate init(_ connection: Connection) { self.connection = connection }
 
         /// Keeps an event and tells it after the commit. Without anybody to tell it to, nothing is kept.
-        func add(_ kind: FeedEvent.Kind, _ gid: GroupID, atMs: Int64, audience: Set<Int64>, _ data: JSONValue) throws {
-            guard !audience.isEmpty else { return }
+        /// - Returns: the event's id; nil where it is not kept.
+        @discardableResult
+        func add(_ kind: FeedEvent.Kind, _ gid: GroupID, atMs: Int64, audience: Set<Int64>, _ data: JSONValue) throws -> Int64? {
+            guard !audience.isEmpty else { return nil }
             try connection.execute(
-                "INSERT INTO events (type, gid, at_ms, audience, data, kept_ms) VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    .text(kind.rawValue), .int(gid.value), .int(atMs),
-                    .text("," + audience.sorted().map { String($0) }.joined(separator: ",") + ","), .text(data.text),
-                    .int(WallClock.nowMs()),
-                ])
-            let id = try connection.first("SELECT last_insert_rowid() AS id")?.int("id")
+                "INSERT INTO events (type, gid, at_ms, data, kept_ms) VALUES (?, ?, ?, ?, ?)",
+                [.text(kind.rawValue), .int(gid.value), .int(atMs), .text(data.text), .int(WallClock.nowMs())])
+            guard let id = try connection.first("SELECT last_insert_rowid() AS id")?.int("id") else { return nil }
+            for uid in audience {
+                try connection.execute("INSERT INTO event_audience (uid, event_id) VALUES (?, ?)", [.int(uid), .int(id)])
+            }
             events.append(FeedEvent(id: id, kind: kind, gid: gid.value, atMs: atMs, audience: audience, data: data))
+            return id
         }
 
         /// Tells that a group has changed.
@@ -68,6 +70,16 @@ struct EventStore: Sendable {
             feed.publish(pending.events)
             return value
         }
+    }
+
+    /// What a dispatcher, owner or manager is to see after an event, oldest first, at most `limit`; and the id of the last of all events.
+    static func page(of viewer: Int64, after last: Int64, _ limit: Int, _ connection: Connection) throws -> (rows: [Row], end: Int64) {
+        let rows = try connection.query(
+            """
+            SELECT events.* FROM event_audience JOIN events ON events.id = event_audience.event_id
+            WHERE event_audience.uid = ? AND event_audience.event_id > ? ORDER BY event_audience.event_id LIMIT ?
+            """, [.int(viewer), .int(last), .int(Int64(limit))])
+        return (rows, try connection.first("SELECT MAX(id) AS id FROM events")?.int("id") ?? last)
     }
 
     /// Forgets what is older than `keep`.
@@ -214,13 +226,8 @@ final class Feed: WebSocketHandler {
                 last = pruned
             }
             while !becomesLive(connection, at: last) {
-                let (from, pattern) = (last, "%,\(dispatcher),%")
-                let (rows, end) = try await database.run { connection in
-                    let rows = try connection.query(
-                        "SELECT * FROM events WHERE id > ? AND audience LIKE ? ORDER BY id LIMIT ?",
-                        [.int(from), .text(pattern), .int(Int64(Self.pageSize))])
-                    return (rows, try connection.first("SELECT MAX(id) AS id FROM events")?.int("id") ?? from)
-                }
+                let from = last
+                let (rows, end) = try await database.run { try EventStore.page(of: dispatcher, after: from, Self.pageSize, $0) }
                 for row in rows { send(row, to: connection, dispatcher) }
                 last = rows.count < Self.pageSize ? max(last, end) : rows.last?.int("id") ?? end
                 guard state.withLock({ $0.viewers[connection.id] != nil }) else { return }

@@ -136,8 +136,10 @@ final class Intake: Sendable {
             guard try TalkTable.archive(message, connection) else { return nil }
             try pending.add(.archive, message.gid, atMs: message.storedMs, audience: audience, message.body)
         case .floor(let message):
-            guard try LiveTable.apply(message, connection) else { return nil }
-            try pending.add(.floor, message.gid, atMs: message.atMs, audience: audience, message.body)
+            let taken = try LiveTable.apply(message, connection)
+            guard taken != .seen else { return nil }
+            let event = try pending.add(.floor, message.gid, atMs: message.atMs, audience: audience, message.body)
+            if let event, taken == .saidAgain { try LiveTable.keepOnly(event, of: message.gid, connection) }
         case .quality(let message):
             return FeedEvent(id: nil, kind: .quality, gid: message.gid.value, atMs: message.atMs, audience: audience, data: message.body)
         }

@@ -67,6 +67,12 @@ struct LivePicture: Sendable, Equatable {
         return .applied(steps)
     }
 
+    /// Whether this is a snapshot that comes next and, but for the list of participants, says what is known already.
+    func isSaidAgain(by event: FloorMessage) -> Bool {
+        event.state == .snapshot && isComplete && event.epoch == epoch && event.seq == seq + 1 && event.holder == holder
+            && event.talkID == talkID && event.tier == tier && event.queue == queue
+    }
+
     private static func step(_ event: FloorMessage, _ uid: UserID) -> Step? {
         switch event.state {
         case .joined:

@@ -22,19 +22,35 @@ enum LiveTable {
         }
     }
 
+    /// What an event was to its room's picture.
+    enum Taken {
+        /// It was seen before.
+        case seen
+        case new
+        /// A snapshot that says nothing new; readers need it only for the order of events.
+        case saidAgain
+    }
+
     /// Takes an event into its room's picture.
-    /// - Returns: false where it changes nothing.
-    static func apply(_ event: FloorMessage, _ connection: Connection) throws -> Bool {
+    static func apply(_ event: FloorMessage, _ connection: Connection) throws -> Taken {
         var picture = try find(event.gid, connection)
-        guard case .applied(let steps) = picture.apply(event) else { return false }
+        let mayRepeat = picture.isSaidAgain(by: event)
+        guard case .applied(let steps) = picture.apply(event) else { return .seen }
         // A snapshot of thousands comes every minute, and seldom says anything new.
-        if try event.participants == nil || event.participants != participants(event.gid, connection) {
-            for step in steps { try take(step, event.gid, connection) }
-        }
+        let isSameList = try event.participants.map { try $0 == participants(event.gid, connection) } ?? false
+        if !isSameList { for step in steps { try take(step, event.gid, connection) } }
         try connection.execute(
             "INSERT INTO live (gid, picture) VALUES (?, ?) ON CONFLICT (gid) DO UPDATE SET picture = excluded.picture",
             [.int(event.gid.value), .text(picture.stored(event.gid).text)])
-        return true
+        return mayRepeat && isSameList ? .saidAgain : .new
+    }
+
+    /// Of snapshots that say nothing new the last is enough, for whoever lacks one waits for the next: a room of hundreds that is quiet
+    /// for a month would fill gigabytes with them.
+    /// - Parameter event: the id of the newest.
+    static func keepOnly(_ event: Int64, of gid: GroupID, _ connection: Connection) throws {
+        try connection.execute("DELETE FROM events WHERE id = (SELECT repeat_id FROM live WHERE gid = ?)", [.int(gid.value)])
+        try connection.execute("UPDATE live SET repeat_id = ? WHERE gid = ?", [.int(event), .int(gid.value)])
     }
 
     private static func take(_ step: LivePicture.Step, _ gid: GroupID, _ connection: Connection) throws {
