@@ -54,6 +54,39 @@ import Testing
         #expect(throws: Never.self) { try second.consumer.store([TopicPartitionOffset(place, 4)]) }
     }
 
+    /// The mock cluster keeps 5 MiB of a partition; a real Kafka keeps what it is told to, and is not asked for that here.
+    @Test(.enabled(if: !TestBroker.isReal)) func whatIsGoneBeforeItWasReadIsTold() async throws {
+        let topic = try await broker.topic(partitions: 1)
+        let place = TopicPartition(topic, 0)
+        let group = KafkaSubscription.group(id: "g-\(topic)", instanceId: nil, topics: [topic])
+        func losses(_ reader: EventReader, until value: UInt8) async -> [KafkaError] {
+            var found: [KafkaError] = []
+            _ = await reader.next { event -> Bool? in
+                if case .error(let error) = event, error.code == .recordsLost { found.append(error) }
+                guard case .records(let records) = event else { return nil }
+                return records.last?.value?.first == value ? true : nil
+            }
+            return found
+        }
+        try await produce(topic, 0, 1...4)
+        let first = try EventReader(broker.consumer, group)
+        #expect(await losses(first, until: 4).isEmpty)
+        try first.consumer.store([TopicPartitionOffset(place, 2)])
+        await first.consumer.close()
+        let producer = try KafkaProducer(broker.settings)
+        for value in UInt8(5)...12 {
+            let large = [value] + [UInt8](repeating: 0, count: 900_000)
+            _ = try await producer.send(OutgoingRecord(topic: topic, partition: 0, key: nil, value: large))
+        }
+        await producer.close()
+        let second = try EventReader(broker.consumer, group)
+        let told = await losses(second, until: 12)
+        let kept = try await second.consumer.watermarks(place)
+        #expect(kept.lowerBound > 2)
+        #expect(told.map(\.message) == ["\(place): \(kept.lowerBound - 2) records from offset 2 on were gone before they were read"])
+        await second.consumer.close()
+    }
+
     @Test func aSecondMemberTakesAShareAndGivesItBack() async throws {
         let topic = try await broker.topic(partitions: 4)
         let settings = broker.consumer

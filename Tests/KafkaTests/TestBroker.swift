@@ -7,8 +7,12 @@ struct TestBroker: Sendable {
     let settings: KafkaSettings
     private let mock: MockCluster?
 
+    private static let real = ProcessInfo.processInfo.environment["KAFKA_BOOTSTRAP"]
+    /// Whether tests run on a real Kafka.
+    static var isReal: Bool { real != nil }
+
     init() throws {
-        if let bootstrap = ProcessInfo.processInfo.environment["KAFKA_BOOTSTRAP"] {
+        if let bootstrap = Self.real {
             settings = KafkaSettings(bootstrap: bootstrap)
             mock = nil
         } else {

@@ -3,7 +3,7 @@ import Synchronization
 
 /// A consumer's thread: polls, gathers records into batches, tells the handler.
 ///
-/// `@unchecked`: `pending`, `isDown`, `isSuspect` are touched on the poll thread only (callbacks come inside its polls); the rest is in a mutex.
+/// `@unchecked`: `pending`, `next`, `isDown`, `isSuspect` are touched on the poll thread only (callbacks come inside its polls); the rest is in a mutex.
 final class ConsumerLoop: ClientContext, @unchecked Sendable {
     private static let batchMax = 500
 
@@ -21,6 +21,8 @@ final class ConsumerLoop: ClientContext, @unchecked Sendable {
     // Given up at the end, since a handler often holds the consumer.
     private let handler: Mutex<Handler>
     private var pending: [KafkaRecord] = []
+    /// A group's member: which record is expected of each partition that one came from.
+    private var next: [TopicPartition: Int64] = [:]
     private var isDown = false
     private var isSuspect = false
 
@@ -80,7 +82,7 @@ final class ConsumerLoop: ClientContext, @unchecked Sendable {
     private func poll(_ client: OpaquePointer, timeoutMs: Int32) {
         var timeoutMs = timeoutMs
         while let message = rd_kafka_consumer_poll(client, timeoutMs) {
-            take(message)
+            take(message, client)
             rd_kafka_message_destroy(message)
             if pending.count >= Self.batchMax { break }
             timeoutMs = 0
@@ -88,17 +90,39 @@ final class ConsumerLoop: ClientContext, @unchecked Sendable {
         flush()
     }
 
-    private func take(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>) {
+    private func take(_ pointer: UnsafeMutablePointer<rd_kafka_message_t>, _ client: OpaquePointer) {
         let message = pointer.pointee
         let topic = message.rkt.map { String(cString: rd_kafka_topic_name($0)) } ?? ""
         switch message.err {
-        case RD_KAFKA_RESP_ERR_NO_ERROR: pending.append(KafkaRecord(pointer, topic: topic))
+        case RD_KAFKA_RESP_ERR_NO_ERROR:
+            let record = KafkaRecord(pointer, topic: topic)
+            if case .group = subscription { lookForLoss(before: record, client) }
+            pending.append(record)
         case RD_KAFKA_RESP_ERR__PARTITION_EOF:
             tell(.endOfPartition(TopicPartition(topic, message.partition), offset: message.offset))
         default:
             let detail = message.payload.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: message.len), as: UTF8.self) }
             tell(.error(KafkaError(message.err, topic.isEmpty ? "Kafka consumer" : topic, detail: detail)))
         }
+    }
+
+    /// Kafka drops what is older than it shall keep, read or not, and the library goes on with the oldest that is left without a word.
+    private func lookForLoss(before record: KafkaRecord, _ client: OpaquePointer) {
+        let partition = record.topicPartition
+        let last = next.updateValue(record.offset + 1, forKey: partition)
+        guard let expected = last ?? committed(partition, client), expected < record.offset else { return }
+        // A compacted topic and a transaction leave gaps too, but above the oldest that is kept.
+        guard let kept = try? queryWatermarks(client, partition, timeoutMs: 2_000), expected < kept.lowerBound else { return }
+        let count = min(kept.lowerBound, record.offset) - expected
+        tell(.error(KafkaError(.recordsLost, "\(partition): \(count) records from offset \(expected) on were gone before they were read")))
+    }
+
+    /// Where the group goes on in a partition; nil where it begins, or nobody knows now.
+    private func committed(_ partition: TopicPartition, _ client: OpaquePointer) -> Int64? {
+        let list = PartitionList([partition])
+        let code = list.lend { rd_kafka_committed(client, $0, 2_000) }
+        guard code == RD_KAFKA_RESP_ERR_NO_ERROR, let offset = list.offsets.first?.offset, offset >= 0 else { return nil }
+        return offset
     }
 
     private func flush() {
@@ -199,6 +223,7 @@ final class ConsumerLoop: ClientContext, @unchecked Sendable {
         case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
             // Told before it is gone, so that the handler may store its last offsets, which the library then commits.
             let isLost = rd_kafka_assignment_lost(client) != 0
+            for partition in partitions { next[partition] = nil }
             if !partitions.isEmpty { tell(.revoked(partitions, lost: isLost)) }
             if let error = rd_kafka_incremental_unassign(client, list) { tell(.error(KafkaError(taking: error, "unassign"))) }
         default:
