@@ -164,15 +164,16 @@ let testTargets: [Target] = [
     tests("DTLSTests", ["DTLS", "COpenSSL", "TestTraits"]),
     tests("ICETests", ["ICE", "STUN", "Crypto"]),
     tests("SDPTests", ["SDP"]),
-    tests("BackOfficeTests", ["BackOffice", "Talk", "Messages", "JSON", "Kafka", "Redis", "Database", "Telemetry"]),
+    tests("BackOfficeTests", ["BackOffice", "Talk", "Messages", "JSON", "Kafka", "Redis", "Database", "Telemetry", "TestServers"]),
     tests("MediaServiceTests", ["MediaService", "JSON", "Messages", "Talk"]),
     tests("FileArchiveTests", ["FileArchive", "Configuration", "Crypto", "JSON", "Kafka", "Messages", "ServiceKit", "Talk", "Web"]),
     tests("WebTests", ["Web", "JSON"]),
     tests("ConfigurationTests", ["Configuration", "JSON"]),
     tests("KafkaTests", ["Kafka"]),
-    tests("RedisTests", ["Redis"]),
+    tests("RedisTests", ["Redis", "TestServers"]),
     tests("SimulationTests", ["Support", "TestTraits", "PeerSession", "ICE", "STUN", "DTLS", "Crypto"]),
     .target(name: "Support", dependencies: ["PeerSession"], path: "Tests/Support", swiftSettings: settings),
+    .target(name: "TestServers", path: "Tests/TestServers", swiftSettings: settings),
     .target(name: "TestTraits", path: "Tests/TestTraits", swiftSettings: settings),
 ]
 

@@ -7,6 +7,7 @@ import Redis
 import Synchronization
 import Talk
 import Telemetry
+import TestServers
 import Testing
 
 @testable import BackOffice
@@ -17,7 +18,7 @@ import Testing
     /// Everything of a bo-server but its doors.
     final class Bench: Sendable {
         let cluster: MockCluster
-        let server: Server
+        let server: RedisServer
         let redis: RedisClient
         let database: Database
         let producer: KafkaProducer
@@ -32,7 +33,7 @@ import Testing
             let kafka = KafkaSettings(bootstrap: cluster.bootstrap)
             var reading = kafka
             reading.properties["fetch.wait.max.ms"] = "5"
-            server = try Server()
+            server = try RedisServer()
             redis = try RedisClient(url: server.url)
             _ = try await redis.command(["PING"], deadline: .seconds(10))
             database = try await Database(path: NSTemporaryDirectory() + "bo-test-\(UUID().uuidString).sqlite")
@@ -95,26 +96,6 @@ import Testing
         }
     }
 
-    /// A redis-server as a child process on a port that was free.
-    final class Server: Sendable {
-        let url: String
-        private let process: Process
-
-        init() throws {
-            let port = Int.random(in: 20_000...29_999)
-            url = "redis://127.0.0.1:\(port)"
-            process = Process()
-            process.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
-            process.arguments = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-            process.standardOutput = FileHandle.nullDevice
-            try process.run()
-        }
-
-        func stop() { kill(process.processIdentifier, SIGKILL) }
-        func pause() { kill(process.processIdentifier, SIGSTOP) }
-        func resume() { kill(process.processIdentifier, SIGCONT) }
-    }
-
     @Test func aGroupIsCreatedChangedAndDeleted() async throws {
         let bench = try await Bench { request in if case .alterParticipant = request.body { .notJoined } else { .ok } }
         let group = try await bench.service.create(try bench.draft(), kept: nil)
@@ -165,9 +146,9 @@ import Testing
     @Test func keysThatRedisMissedAreWrittenLater() async throws {
         let bench = try await Bench { request in if case .alterParticipant = request.body { .notJoined } else { .ok } }
         let group = try await bench.service.create(try bench.draft(), kept: nil)
-        bench.server.pause()
+        bench.server.signal(SIGSTOP)
         let changed = try await bench.service.alter(group.gid, name: "Beta", options: nil)
-        bench.server.resume()
+        bench.server.signal(SIGCONT)
         #expect(changed.name == "Beta")
         _ = try await bench.redis.command(["PING"], deadline: .seconds(10))
         await bench.service.writeMissedKeys()

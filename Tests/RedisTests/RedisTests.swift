@@ -1,58 +1,17 @@
 import Foundation
 import Synchronization
+import TestServers
 import Testing
 
 @testable import Redis
 
-/// A redis-server as a child process on a port that was free.
-final class TestServer {
-    let port: Int
-    private var process = Process()
-
-    init() throws {
-        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(probe) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                _ = bind(probe, pointer, size)
-                _ = getsockname(probe, pointer, &size)
-            }
-        }
-        port = Int(UInt16(bigEndian: address.sin_port))
-        try start()
-    }
-
-    var url: String { "redis://127.0.0.1:\(port)" }
-
-    func start() throws {
-        process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
-        process.arguments = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-    }
-
-    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
-
-    func stop() {
-        signal(SIGKILL)
-        process.waitUntilExit()
-    }
-
-    deinit { kill(process.processIdentifier, SIGKILL) }
-}
-
 @Suite struct RedisTests {
-    let server: TestServer
+    let server: RedisServer
     let client: RedisClient
     let changes: AsyncStream<Bool>
 
     init() throws {
-        server = try TestServer()
+        server = try RedisServer()
         let (stream, feed) = AsyncStream.makeStream(of: Bool.self)
         changes = stream
         client = try RedisClient(url: server.url) { feed.yield($0) }
