@@ -51,6 +51,8 @@ final class MediaWorker {
     var peers: [ObjectIdentifier: Transport] = [:]
     /// Those of them with something to do within a second: a handshake is under way.
     var soonDue: [ObjectIdentifier: Transport] = [:]
+    /// None of them has anything to do before this.
+    var peersDueAt = MonotonicNs.max
     /// Those of them whose media comes: these are looked at every second.
     var flowing: [ObjectIdentifier: Transport] = [:]
     /// When all peers are looked at, for those that are gone.
@@ -251,7 +253,7 @@ final class MediaWorker {
         if active.isEmpty, flowing.isEmpty { secondAt = nil } else if secondAt == nil { secondAt = now + 1_000_000_000 }
         if mixing.isEmpty, blending.isEmpty { mixAt = nil } else if mixAt == nil { mixAt = now + RoomMixer.tickNs }
         var earliest = timers.earliest
-        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline(now), outlet.streams?.deadline] {
+        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline, outlet.streams?.deadline] {
             if let time { earliest = min(earliest ?? time, time) }
         }
         return earliest
@@ -277,7 +279,7 @@ final class MediaWorker {
             second(moment)
             watchFlows(moment.monotonic)
         }
-        if let time = peerDeadline(moment.monotonic), time <= moment.monotonic { tickPeers(moment.monotonic) }
+        if let time = peerDeadline, time <= moment.monotonic { tickPeers(moment.monotonic) }
         outlet.streams?.tick(at: moment.monotonic)
         forgetClosed()
         while let first = parked.first, first.deadline <= moment.monotonic {

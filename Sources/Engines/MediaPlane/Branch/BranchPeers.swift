@@ -115,18 +115,20 @@ extension MediaWorker {
     }
 
     private func expect(_ transport: Transport, _ now: Int64) {
-        let isSoon = transport.peer?.deadline.map { $0 < now + Self.peerRoundNs } ?? false
-        soonDue[ObjectIdentifier(transport)] = isSoon ? transport : nil
+        guard let deadline = transport.peer?.deadline, deadline < now + Self.peerRoundNs else {
+            soonDue[ObjectIdentifier(transport)] = nil
+            return
+        }
+        soonDue[ObjectIdentifier(transport)] = transport
+        peersDueAt = min(peersDueAt, deadline)
     }
 
-    /// When a peer needs to be looked at; nil: there are none.
-    func peerDeadline(_ now: Int64) -> Int64? {
-        guard !peers.isEmpty else { return nil }
-        return soonDue.values.lazy.compactMap { $0.peer?.deadline }.reduce(max(now, peersAt), min)
-    }
+    /// When peers need to be looked at; nil: there are none. Asked twice each turn, so it looks at none of them.
+    var peerDeadline: Int64? { peers.isEmpty ? nil : min(peersAt, peersDueAt) }
 
     /// Only what is due soon is looked at each time: peers that were only offered may be a hundred thousand, and cost once a second.
     func tickPeers(_ now: Int64) {
+        peersDueAt = .max
         for transport in Array(soonDue.values) { tickPeer(of: transport, now) }
         guard now >= peersAt else { return }
         peersAt = now + Self.peerRoundNs
