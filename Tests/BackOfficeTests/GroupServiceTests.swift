@@ -139,6 +139,22 @@ import Testing
         #expect(try await bench.status(1) == nil)
         #expect(try await bench.redisData(1) == nil)
         #expect(destroys.withLock { $0 } == 0)
+        // Nor are its keys lost, which devices' roles are read from.
+        var draft = try bench.draft()
+        draft.gid = GroupID(470)
+        for command in [
+            ["SET", "grp:470:data", #"{"group_owner":5}"#], ["SADD", "grp:470:mem", "5", "2"], ["SADD", "usr:2:grps", "470"],
+        ] {
+            _ = try await bench.redis.command(command, deadline: .seconds(5))
+        }
+        await #expect(throws: (any Error).self) { try await bench.service.create(draft, kept: nil) }
+        #expect(try await bench.redisData(470) == ["group_owner": 5])
+        func set(_ key: String) async throws -> Set<String> {
+            Set(try await bench.redis.command(["SMEMBERS", key], deadline: .seconds(5)).array?.compactMap(\.text) ?? [])
+        }
+        #expect(try await set("grp:470:mem") == ["5", "2"])
+        #expect(try await set("usr:2:grps") == ["470"])
+        #expect(try await set("usr:7:grps").isEmpty)
         await bench.stop()
     }
 

@@ -56,7 +56,9 @@ final class GroupService: Sendable {
             return group
         }
         return try await lock.with(group.gid) {
+            let former: RedisKeys.Former
             do {
+                former = try await self.keys.former(group.gid)
                 try await self.keys.write(group)
             } catch {
                 try await self.rollBack(group, nil)
@@ -64,6 +66,8 @@ final class GroupService: Sendable {
             }
             let response = await self.signals.ask(group.createRequest, within: self.timeout)
             guard let response, response.code == .ok else {
+                // Nothing is to be destroyed, so nobody will answer that the keys may go: they are those of whose room it is.
+                if response?.code == .roomExists { try? await self.keys.putBack(former, inPlaceOf: group) }
                 try await self.rollBack(group, response?.code)
                 throw Self.problem(response, "create of group \(group.gid)", "the group is rolled back")
             }
@@ -93,8 +97,6 @@ final class GroupService: Sendable {
     }
 
     private func rollBack(_ group: Group, _ code: ResultCode?) async throws {
-        // Nothing is to be destroyed, so nobody will answer that the keys may go.
-        if code == .roomExists { try? await keys.remove(group) }
         try await store.transaction { connection, _ in try Self.step(group, .created(code), connection, nil) }
         await wakeOutbox()
     }

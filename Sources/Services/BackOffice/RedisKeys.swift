@@ -23,6 +23,28 @@ struct RedisKeys: Sendable {
         _ = try await redis.multi(commands, deadline: Self.deadline)
     }
 
+    /// A group's keys as they stood under a number before a group of ours took it.
+    struct Former: Sendable {
+        fileprivate var data: String?
+        fileprivate var members: [String] = []
+    }
+
+    /// What stands under a number now: another back office's group, the predecessor's, or nothing.
+    func former(_ gid: GroupID) async throws -> Former {
+        let replies = try await redis.multi([["GET", "grp:\(gid):data"], ["SMEMBERS", "grp:\(gid):mem"]], deadline: Self.deadline)
+        return Former(data: replies.first?.text, members: replies.last?.array?.compactMap(\.text) ?? [])
+    }
+
+    /// Puts back what stood there, for the number is another's.
+    func putBack(_ former: Former, inPlaceOf group: Group) async throws {
+        let gid = group.gid.description
+        var commands = [["DEL", "grp:\(gid):data", "grp:\(gid):mem"]]
+        if let data = former.data { commands.append(["SET", "grp:\(gid):data", data]) }
+        if !former.members.isEmpty { commands.append(["SADD", "grp:\(gid):mem"] + former.members) }
+        for uid in group.members.keys where !former.members.contains(uid.description) { commands.append(["SREM", "usr:\(uid):grps", gid]) }
+        _ = try await redis.multi(commands, deadline: Self.deadline)
+    }
+
     /// Removes a group's keys.
     func remove(_ group: Group) async throws {
         let gid = group.gid.description
