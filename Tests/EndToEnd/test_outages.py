@@ -1,5 +1,5 @@
 """What a stack of its own must withstand: brokers that die, a full disk, children and the stack itself killed (HTTP.md, MESSAGES.md)."""
-import json, os, pathlib, random, signal, subprocess, time
+import json, os, pathlib, random, signal, subprocess, time, uuid
 
 import confluent_kafka
 import pytest
@@ -199,6 +199,41 @@ def test_an_orderly_stop_in_the_middle_of_a_talk_loses_nothing(own, other_kafka,
     assert len(archived(stack, gid, 60)) == 1
     device.janus.close()
     bus.stop()
+
+
+def test_a_days_talks_wait_for_the_file_server(own, other_kafka, speech):
+    """2,000 talks, more than one a minute of a day. They share a recording: how each is made is not the matter here."""
+    stack = own(other_kafka)
+    bus = Bus(stack.address["kafka"])
+    gid = random.randrange(1, 2**53)
+    assert code(bus.signal(1, {"gid": gid, "group_name": "Day", "dispatcher_id": 7}, seconds=60)) == 0
+    say(stack, gid, 3, speech[:20])
+    first = archived(stack, gid)[0]
+    message = wait_for(lambda: [m for m in bus.messages("ptt.talks") if m["ptt_msg"]["talk_id"] == first["talk_id"]], 10, "the talk's record")[0]
+    bus.stop()
+    wanted = {first["talk_id"]}
+    os.kill(stack.pid("file-server"), signal.SIGSTOP)
+    try:
+        for _ in range(2_000):
+            message["ptt_msg"]["talk_id"] = str(uuid.UUID(int=0x01890000_0000_7000_8000_000000000000 | random.getrandbits(60)))
+            wanted.add(message["ptt_msg"]["talk_id"])
+            bus.producer.produce("ptt.talks", json.dumps(message).encode(), key=str(gid))
+        assert bus.producer.flush(30) == 0
+    finally:
+        os.kill(stack.pid("file-server"), signal.SIGCONT)
+
+    def stored():
+        ids, cursor = [], None
+        while True:
+            page = requests.get(f"{stack.address['file']}/v1/talks", params={"gid": gid, "limit": 500, "cursor": cursor}, timeout=20).json()
+            ids += [talk["talk_id"] for talk in page["items"] if talk["state"] == "stored" and talk["md5"] == first["md5"]]
+            cursor = page["next"]
+            if cursor is None:
+                return ids
+            time.sleep(0.1)
+    ids = wait_for(lambda: found if len(found := stored()) >= len(wanted) else None, 100, "all talks in the archive")
+    assert len(ids) == len(wanted) and set(ids) == wanted
+    assert len(list(pathlib.Path(stack.address["archive"]).rglob("*.mp3"))) == len(wanted)
 
 
 def test_the_demo_ends_by_itself_with_all_talks_in_the_archive(other_kafka, request, tmp_path):
