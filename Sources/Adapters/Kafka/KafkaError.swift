@@ -4,9 +4,7 @@ import CRdKafka
 public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kinds a caller can act on; more may come.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        private enum Kind: String {
-            case queueFull, timedOut, unknownTopic, topicExists, down, configuration, closed, notOwned, recordsLost, other
-        }
+        private enum Kind: String { case queueFull, timedOut, unknownTopic, topicExists, down, configuration, closed, notOwned, other }
         private let kind: Kind
         /// The producer holds as many records as it may; try again later.
         public static let queueFull = Code(kind: .queueFull)
@@ -24,8 +22,6 @@ public struct KafkaError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let closed = Code(kind: .closed)
         /// The partition is not, or no longer, assigned to this consumer.
         public static let notOwned = Code(kind: .notOwned)
-        /// A group's records were dropped by Kafka before they were read: it keeps them for too short a time (`retention.ms`).
-        public static let recordsLost = Code(kind: .recordsLost)
         /// Anything else: see the message.
         public static let other = Code(kind: .other)
         /// The kind's name.
