@@ -75,8 +75,9 @@ def rows(place, options, name):
             shares = ", ".join(f"{n} {v / sum(threads.values()):.0%}" for n, v in sorted(threads.items(), key=lambda t: -t[1])[:4])
             print(f"  threads: {shares}", flush=True)
             if was and count > was:
-                yield [f"memory per listener, {was:,} → {count:,} on one WebSocket, {name}", f"{(handle + join) / 1024:.2f} KiB",
-                       f"of it the handle (attach) {handle / 1024:.2f}, the join {join / 1024:.2f}", "", "", "", ""]
+                kib = (handle + join) / 1024
+                yield [f"memory per listener, {was:,} → {count:,} on one WebSocket, KiB, {name}", f"{kib:.2f}",
+                       f"of it the handle (attach) {handle / 1024:.2f}, the join {join / 1024:.2f}", "", "", "≤ 2", "yes" if kib <= 2 else "**no**"]
             if count >= 4_000:
                 yield from floor.rows_under_load(place, options, crowd, rate, name)
     finally:

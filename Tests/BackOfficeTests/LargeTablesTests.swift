@@ -79,11 +79,7 @@ import Testing
         let states: [FloorMessage.State] = [.joined, .snapshot, .snapshot, .idle, .snapshot, .snapshot]
         let events = states.enumerated().map { event(Int64($0.offset + 1), $0.element) } + [event(8, .snapshot), event(9, .snapshot)]
         try await store.transaction { connection, pending in
-            for event in events {
-                let taken = try LiveTable.apply(event, connection)
-                let id = try pending.add(.floor, gid, atMs: 1, audience: [7], event.body)
-                if let id, taken == .saidAgain { try LiveTable.keepOnly(id, of: gid, connection) }
-            }
+            for event in events { _ = try Intake.write(.floor(event), [7], connection, pending) }
         }
         // 1 and 4 are no snapshots, 7 comes after a gap.
         #expect(try await Self.seen(7, database) == [1, 4, 7, 8])

@@ -14,9 +14,10 @@ extension BenchSocket {
     private static let credentials = ICECredentials(ufrag: "abcd", password: "0123456789012345678901")
 
     /// What a browser with this certificate says in its join.
-    static func offer(_ fingerprint: DTLSFingerprint) -> MediaDescription {
+    /// - Parameter role: ours in the DTLS handshake.
+    static func offer(_ fingerprint: DTLSFingerprint, _ role: DTLSSession.Role = .server) -> MediaDescription {
         var media = MediaDescription()
-        media.webRTC = WebRTCOffer(credentials: credentials, fingerprint: fingerprint, role: .server)
+        media.webRTC = WebRTCOffer(credentials: credentials, fingerprint: fingerprint, role: role)
         return media
     }
 

@@ -45,7 +45,8 @@ public enum KafkaEvent: Sendable {
 ///
 /// The handler is called on that thread; while it has not returned nothing more is told, so a handler that can't take more simply stays
 /// (for less than `max.poll.interval.ms`, 5 minutes), or pauses partitions. Offsets are stored by hand; what is stored is committed at once
-/// where nothing was within the last 500 ms, else within 5 s, when partitions are revoked and when the consumer is closed.
+/// where nothing was within the last 500 ms, else within 5 s, when partitions are revoked and when the consumer is closed. Records of a
+/// group that Kafka dropped before they were read (`retention.ms`) are logged as an error: which, and how many.
 public final class KafkaConsumer: Sendable {
     private let handle: ClientHandle
     private let loop: ConsumerLoop

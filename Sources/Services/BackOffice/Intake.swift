@@ -125,7 +125,7 @@ final class Intake: Sendable {
     }
 
     /// Writes one; answers an event that is told but not kept.
-    private static func write(_ input: Input, _ audience: Set<Int64>, _ connection: Connection, _ pending: EventStore.Pending) throws
+    static func write(_ input: Input, _ audience: Set<Int64>, _ connection: Connection, _ pending: EventStore.Pending) throws
         -> FeedEvent?
     {
         switch input {

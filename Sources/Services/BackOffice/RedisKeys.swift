@@ -30,6 +30,7 @@ struct RedisKeys: Sendable {
     }
 
     /// What stands under a number now: another back office's group, the predecessor's, or nothing.
+    /// - Throws: `RedisError`, after 2 s at the latest.
     func former(_ gid: GroupID) async throws -> Former {
         let replies = try await redis.multi([["GET", "grp:\(gid):data"], ["SMEMBERS", "grp:\(gid):mem"]], deadline: Self.deadline)
         return Former(data: replies.first?.text, members: replies.last?.array?.compactMap(\.text) ?? [])
