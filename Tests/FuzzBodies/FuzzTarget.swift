@@ -184,7 +184,7 @@ extension FuzzTarget {
         guard let identity else { return }
         let credentials = ICECredentials(ufrag: "ours", password: "a-password-of-22-chars-")
         let session = PeerSession<Place>(
-            identity, .server, fingerprint: identity.fingerprint, local: credentials, remote: credentials, at: 0)
+            .server, fingerprint: identity.fingerprint, local: credentials, remote: credentials, at: 0)
         for port in [1, 2, 1] as [UInt16] {
             let events = bytes.withUnsafeBytes { session.receive($0, from: Place(port: port), at: 1) }
             for event in events {

@@ -9,11 +9,13 @@ func hmac(_ key: [UInt8], _ text: [UInt8]) -> [UInt8] { Digests.hmacSHA1(key: ke
 
 let seconds: Int64 = 1_000_000_000
 
-/// Our side: a session, and what it said.
+/// Our side: a session and its handshake, and what they said.
 final class ServerEnd: VirtualNode {
     let address = VirtualAddress(1, 10_000)
     let session: PeerSession<VirtualAddress>
+    private let identity: DTLSIdentity
     private let network: VirtualNetwork
+    private var handshake: PeerHandshake<VirtualAddress>?
     private(set) var paths: [VirtualAddress] = []
     private(set) var keys: [DTLSKeys] = []
     private(set) var ending: (reason: PeerEnding, at: Int64)?
@@ -21,10 +23,15 @@ final class ServerEnd: VirtualNode {
     private(set) var media: [VirtualAddress] = []
     private(set) var provedAt: Int64 = 0
 
-    init(_ session: PeerSession<VirtualAddress>, _ network: VirtualNetwork) { (self.session, self.network) = (session, network) }
+    init(_ session: PeerSession<VirtualAddress>, _ identity: DTLSIdentity, _ network: VirtualNetwork) {
+        (self.session, self.identity, self.network) = (session, identity, network)
+    }
 
-    var deadline: Int64? { session.deadline }
-    func tick(at now: Int64) { perform(session.tick(at: now), from: address, now) }
+    var deadline: Int64? { [session.deadline, handshake?.deadline].compactMap { $0 }.min() }
+    func tick(at now: Int64) {
+        perform(session.tick(at: now), from: address, now)
+        settle(handshake?.tick(at: now), now)
+    }
     func receive(_ datagram: [UInt8], from source: VirtualAddress, at now: Int64) {
         perform(datagram.withUnsafeBytes { session.receive($0, from: source, at: now) }, from: source, now)
     }
@@ -35,11 +42,35 @@ final class ServerEnd: VirtualNode {
             case .send(let datagram, let target): network.send(datagram, from: address, to: target)
             case .proved: provedAt = now
             case .selected(let path): paths.append(path)
+            case .handshake(let step): perform(step, now)
             case .keys(let keys): self.keys.append(keys)
             case .media: media.append(source)
-            case .over(let reason): ending = ending ?? (reason, now)
+            case .over(let reason):
+                ending = ending ?? (reason, now)
+                handshake = nil
             }
         }
+    }
+
+    private func perform(_ step: HandshakeStep<VirtualAddress>, _ now: Int64) {
+        switch step {
+        case .begin(let path):
+            do throws(DTLSError) {
+                handshake = try PeerHandshake(identity, session.role, fingerprint: session.fingerprint, on: path)
+                settle(handshake?.start(at: now), now)
+            } catch {
+                settle(.refused(error.description), now)
+            }
+        case .path(let path): handshake?.move(to: path)
+        case .datagram(let datagram): settle(handshake.flatMap { one in datagram.withUnsafeBytes { one.receive($0, at: now) } }, now)
+        }
+    }
+
+    private func settle(_ end: HandshakeEnd?, _ now: Int64) {
+        if let handshake { for datagram in handshake.takeOutgoing() { network.send(datagram, from: address, to: handshake.path) } }
+        guard let end else { return }
+        handshake = nil
+        perform(session.finish(end), from: address, now)
     }
 
     /// What somebody else says, to who hears.
@@ -167,8 +198,8 @@ struct World {
         network = VirtualNetwork(seed: seed, conditions)
         let theirRole: DTLSSession.Role = ourRole == .server ? .client : .server
         let session = PeerSession<VirtualAddress>(
-            identities.server, ourRole, fingerprint: identities.client.fingerprint, local: Self.ours, remote: Self.theirs, at: 0)
-        server = ServerEnd(session, network)
+            ourRole, fingerprint: identities.client.fingerprint, local: Self.ours, remote: Self.theirs, at: 0)
+        server = ServerEnd(session, identities.server, network)
         let shown = lie == .clientCertificate ? identities.stranger : identities.client
         let expected = lie == .serverCertificate ? identities.stranger.fingerprint : identities.server.fingerprint
         var told = Self.ours

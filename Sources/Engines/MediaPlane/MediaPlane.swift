@@ -52,6 +52,8 @@ public final class MediaPlane: Sendable {
     /// The way in.
     public let mail: PlaneMail
     private let threads: [ServiceThread]
+    private let desk: HandshakeDesk
+    private let deskThread: ServiceThread
 
     /// Binds the ports and starts the workers.
     /// - Parameter rings: the recorder's, one for each worker.
@@ -72,17 +74,20 @@ public final class MediaPlane: Sendable {
         let identity = try DTLSIdentity()
         fingerprint = identity.fingerprint.description
         isOnTCP = settings.tcp
+        let desk = HandshakeDesk(
+            identity, senders: outlets.map(\.socket.sender), workers: mail.mailboxes, underWay: counters.handshakes)
         let links = BranchRings(workers: outlets.count)
         self.addresses = addresses
         self.mail = mail
         let (known, own) = (addresses, OwnAddresses(addresses, bound: settings.listen))
+        self.desk = desk
         threads = outlets.enumerated().map { index, outlet in
             let parts = WorkerParts(
-                index: index, outlet: outlet, identity: identity, settings: settings, addresses: known, own: own, mail: mail,
-                links: links, output: output,
-                ring: rings[index], counters: counters)
+                index: index, outlet: outlet, desk: desk, settings: settings, addresses: known, own: own, mail: mail, links: links,
+                output: output, ring: rings[index], counters: counters)
             return ServiceThread(name: "media-\(index)", .realTime(1)) { MediaWorker(parts).run() }
         }
+        deskThread = ServiceThread(name: "handshakes") { desk.run() }
     }
 
     /// A worker's ports. Where the kernel gives the number, TCP may not have it free: then another is tried.
@@ -108,6 +113,9 @@ public final class MediaPlane: Sendable {
 
     /// Ends open bursts, stops the workers and waits for them. Blocks.
     public func stop() {
+        // First: it sends on the workers' sockets.
+        desk.stop()
+        deskThread.join()
         for mailbox in mail.mailboxes { mailbox.post(.stop) }
         for thread in threads { thread.join() }
     }
@@ -118,7 +126,7 @@ public final class MediaPlane: Sendable {
 struct WorkerParts: @unchecked Sendable {
     let index: Int
     let outlet: Outlet
-    let identity: DTLSIdentity
+    let desk: HandshakeDesk
     let settings: MediaSettings
     let addresses: [SocketAddress]
     let own: OwnAddresses
@@ -143,6 +151,7 @@ struct PlaneCounters: Sendable {
     let behind: Counter
     let backlogFull: Counter
     let recorderFull: Counter
+    let handshakes: Gauge
     let rooms: Gauge
     let participants: Gauge
 
@@ -163,6 +172,7 @@ struct PlaneCounters: Sendable {
         backlogFull = metrics.counter(
             "media_tcp_frames_dropped_total", help: "Datagrams for peers on TCP that were dropped, the oldest first: the peer is too slow")
         recorderFull = metrics.counter("media_recorder_full_total", help: "Packets that were forwarded but not recorded: the ring was full")
+        handshakes = metrics.gauge("media_dtls_handshakes", help: "DTLS handshakes of WebRTC peers under way")
         rooms = metrics.gauge("media_rooms", help: "Rooms on this node")
         participants = metrics.gauge("media_participants", help: "Participants on this node")
     }

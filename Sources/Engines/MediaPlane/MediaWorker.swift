@@ -1,5 +1,4 @@
 import CLinux
-import DTLS
 import Floor
 import Messages
 import Mixer
@@ -49,15 +48,14 @@ final class MediaWorker {
     var latches: [String: Transport] = [:]
     /// Those with a WebRTC peer.
     var peers: [ObjectIdentifier: Transport] = [:]
-    /// Those of them with something to do within a second: a handshake is under way.
-    var soonDue: [ObjectIdentifier: Transport] = [:]
-    /// None of them has anything to do before this.
-    var peersDueAt = MonotonicNs.max
+    /// When peers are to be looked at: each stands here once, for where it is not heard any more.
+    var peerTimers = TimerHeap<ObjectIdentifier>()
+    /// Those whose handshake is under way, by its number.
+    var handshakes: [UInt64: Transport] = [:]
+    var nextHandshake: UInt64 = 1
+    let desk: HandshakeDesk
     /// Those of them whose media comes: these are looked at every second.
     var flowing: [ObjectIdentifier: Transport] = [:]
-    /// When all peers are looked at, for those that are gone.
-    var peersAt: MonotonicNs = 0
-    let identity: DTLSIdentity
     /// What one participant may send.
     let rate: TokenBucket.Rate
     /// Rooms where somebody talks: only these are looked at every second.
@@ -72,7 +70,7 @@ final class MediaWorker {
     private var isHeldFresh = false
     var deferred: [() -> Void] = []
 
-    private var timers = TimerHeap()
+    private var timers = TimerHeap<GroupID>()
     private var secondAt: MonotonicNs?
     private var isStopping = false
     private static let mailToken: UInt32 = 1
@@ -93,7 +91,7 @@ final class MediaWorker {
         (index, outlet) = (parts.index, parts.outlet)
         (settings, addresses, ownAddresses) = (parts.settings, parts.addresses, parts.own)
         (output, ring, counters) = (parts.output, parts.ring, parts.counters)
-        identity = parts.identity
+        desk = parts.desk
         rate = TokenBucket.Rate(perSecond: parts.settings.packetsPerSecond, burst: parts.settings.packetBurst)
         (map, mailboxes, links) = (parts.mail.map, parts.mail.mailboxes, parts.links)
         mailbox = mailboxes[index]
@@ -182,6 +180,8 @@ final class MediaWorker {
         case .behindMedia(let request, let token, let door): handle(request, token, door, isBehindMedia: true)
         case .released(let address, let gid, let uid):
             if let transport = branches[gid]?.transports[uid] { release(address, of: transport) }
+        case .handshakes(let endings): for ending in endings { finish(ending) }
+        case .datagram(let bytes, let address): send(bytes, to: address)
         case .list(let collector):
             collector.add(rooms.values.map { ($0.machine.identity, $0.machine.participants.count) })
         case .stop: isStopping = true
@@ -253,7 +253,7 @@ final class MediaWorker {
         if active.isEmpty, flowing.isEmpty { secondAt = nil } else if secondAt == nil { secondAt = now + 1_000_000_000 }
         if mixing.isEmpty, blending.isEmpty { mixAt = nil } else if mixAt == nil { mixAt = now + RoomMixer.tickNs }
         var earliest = timers.earliest
-        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerDeadline, outlet.streams?.deadline] {
+        for time in [secondAt, mixAt, announcementDeadline, parked.first?.deadline, peerTimers.earliest, outlet.streams?.deadline] {
             if let time { earliest = min(earliest ?? time, time) }
         }
         return earliest
@@ -262,7 +262,7 @@ final class MediaWorker {
     private func tick() {
         let moment = moment()
         while let due = timers.pop(until: moment.monotonic) {
-            guard let room = rooms[due.gid], room.scheduledAt == due.at else { continue }
+            guard let room = rooms[due.key], room.scheduledAt == due.at else { continue }
             room.scheduledAt = nil
             run(room.machine.tick(at: moment, random: &random), in: room)
             reschedule(room)
@@ -279,7 +279,7 @@ final class MediaWorker {
             second(moment)
             watchFlows(moment.monotonic)
         }
-        if let time = peerDeadline, time <= moment.monotonic { tickPeers(moment.monotonic) }
+        tickPeers(moment.monotonic)
         outlet.streams?.tick(at: moment.monotonic)
         forgetClosed()
         while let first = parked.first, first.deadline <= moment.monotonic {
@@ -294,6 +294,6 @@ final class MediaWorker {
         guard let deadline = room.machine.nextDeadline else { return }
         if let scheduled = room.scheduledAt, scheduled <= deadline { return }
         room.scheduledAt = deadline
-        timers.push(TimerHeap.Entry(at: deadline, gid: room.gid))
+        timers.push(TimerHeap.Entry(at: deadline, key: room.gid))
     }
 }

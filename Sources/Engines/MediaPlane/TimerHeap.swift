@@ -1,11 +1,10 @@
 import Floor
-import Talk
 
-/// Deadlines of rooms, earliest first; outdated entries are passed over when they come up.
-struct TimerHeap {
+/// Deadlines, of rooms for instance, earliest first; outdated entries are passed over when they come up.
+struct TimerHeap<Key> {
     struct Entry {
         var at: MonotonicNs
-        var gid: GroupID
+        var key: Key
     }
     private var entries: [Entry] = []
 

@@ -40,6 +40,10 @@ enum WorkerMessage: Sendable {
     case behindMedia(DoorRequest, token: UInt64, any Door)
     /// Somebody's address is another's now.
     case released(SocketAddress, GroupID, UserID)
+    /// How handshakes of peers here ended.
+    case handshakes([HandshakeEnding])
+    /// What a handshake sends to a peer on TCP.
+    case datagram([UInt8], to: SocketAddress)
     /// Tell your rooms.
     case list(RoomCollector)
     /// End what is open and stop.

@@ -16,6 +16,8 @@ public enum PeerEvent<Address: PeerAddress>: Sendable, Equatable {
     case proved(Address)
     /// Media goes there from now on, and comes from there.
     case selected(Address)
+    /// For the peer's ``PeerHandshake``.
+    case handshake(HandshakeStep<Address>)
     /// The handshake is done, and the peer is who the signalling said: these are the keys for its media.
     case keys(DTLSKeys)
     /// The datagram was SRTP or SRTCP: the caller's.

@@ -7,6 +7,9 @@ import STUN
 /// and the time go in, events come out; it knows no socket and reads no clock. After each step the caller does what the events say, and
 /// comes back when `deadline` is there.
 ///
+/// The DTLS handshake itself, which computes for longer than media may wait, is a ``PeerHandshake``'s, on any thread: this one says what
+/// comes for it, and is told how it ended. From then on DTLS is here.
+///
 /// For one thread at a time.
 public final class PeerSession<Address: PeerAddress> {
     /// What a step brings.
@@ -27,24 +30,22 @@ public final class PeerSession<Address: PeerAddress> {
 
     /// Of the certificate that the peer must show.
     public let fingerprint: DTLSFingerprint
-    private let identity: DTLSIdentity
-    private let role: DTLSSession.Role
+    /// Which part of the DTLS handshake is ours (RFC 5763 §5).
+    public let role: DTLSSession.Role
     private let handshakeEndsAt: Int64
     private var agent: ICEAgent<Address>
-    /// Made with the first valid check, so that half-open peers cost little.
+    /// Once its handshake is done.
     private var dtls: DTLSSession?
     private var state = State.waiting
 
     /// A session that waits for the peer's first check.
     /// - Parameters:
-    ///   - identity: our certificate.
     ///   - role: which part of the DTLS handshake is ours (RFC 5763 §5).
     ///   - now: monotonic, ns from 0; so in all steps.
     public init(
-        _ identity: DTLSIdentity, _ role: DTLSSession.Role, fingerprint: DTLSFingerprint, local: ICECredentials, remote: ICECredentials,
-        at now: Int64
+        _ role: DTLSSession.Role, fingerprint: DTLSFingerprint, local: ICECredentials, remote: ICECredentials, at now: Int64
     ) {
-        (self.identity, self.role, self.fingerprint) = (identity, role, fingerprint)
+        (self.role, self.fingerprint) = (role, fingerprint)
         agent = ICEAgent(local: local, remote: remote, now: now)
         handshakeEndsAt = now + Self.handshakeNs
     }
@@ -55,8 +56,7 @@ public final class PeerSession<Address: PeerAddress> {
     /// When `tick` has something to do, ns; nil: the session is over.
     public var deadline: Int64? {
         switch state {
-        case .waiting: handshakeEndsAt
-        case .handshake: min(handshakeEndsAt, dtls?.deadline ?? handshakeEndsAt)
+        case .waiting, .handshake: handshakeEndsAt
         case .up: agent.expiresAt
         case .over: nil
         }
@@ -72,8 +72,12 @@ public final class PeerSession<Address: PeerAddress> {
         switch first {
         case 0...3: return STUNMessage(datagram.bindMemory(to: UInt8.self).span).map { receive($0, from: source, at: now) } ?? []
         case 20...63:
-            guard state != .over, source == agent.selected, let dtls else { return [] }
-            return advance(dtls.receive(datagram, at: now))
+            guard source == agent.selected else { return [] }
+            switch state {
+            case .handshake: return [.handshake(.datagram(Array(datagram)))]
+            case .up: return dtls.map { hear($0.receive(datagram, at: now)) } ?? []
+            case .waiting, .over: return []
+            }
         case 128...191: return state == .up && source == agent.selected ? [.media] : []
         default: return []
         }
@@ -88,29 +92,36 @@ public final class PeerSession<Address: PeerAddress> {
         if let response = outcome.response { events.append(.send(response, to: source)) }
         guard outcome.isValid else { return events }
         events.append(.proved(source))
-        if let selected = outcome.selected { events.append(.selected(selected)) }
-        if state == .waiting { events += begin(at: now) }
+        guard let selected = outcome.selected else { return events }
+        events.append(.selected(selected))
+        switch state {
+        // Begun with the first valid check, so that half-open peers cost little.
+        case .waiting:
+            state = .handshake
+            events.append(.handshake(.begin(selected)))
+        case .handshake: events.append(.handshake(.path(selected)))
+        case .up, .over: break
+        }
         return events
     }
 
-    private func begin(at now: Int64) -> [Event] {
-        do throws(DTLSError) {
-            let dtls = try DTLSSession(identity, role, fingerprint: fingerprint)
-            (self.dtls, state) = (dtls, .handshake)
-            return advance(dtls.start(at: now))
-        } catch {
-            return end(.refused(error.description))
+    /// The handshake's end, as ``PeerHandshake`` tells it; once.
+    public func finish(_ end: HandshakeEnd) -> [Event] {
+        guard state == .handshake else { return [] }
+        switch end {
+        case .up(let established):
+            (state, dtls) = (.up, established.session)
+            return [.keys(established.keys)]
+        case .refused(let reason): return self.end(.refused(reason))
+        case .goodbye: return self.end(.goodbye)
         }
     }
 
-    /// What DTLS has to send goes on the selected path; then what it has to tell.
-    private func advance(_ event: DTLSSession.Event) -> [Event] {
+    /// What DTLS says after its handshake, once what it has to send has gone on the selected path.
+    private func hear(_ event: DTLSSession.Event) -> [Event] {
         let events = outgoing()
         switch event {
-        case .none: return events
-        case .connected(let keys):
-            state = .up
-            return events + [.keys(keys)]
+        case .none, .connected: return events
         case .closed: return events + end(.goodbye)
         case .failed(let reason): return events + end(.refused(reason))
         }
@@ -119,7 +130,7 @@ public final class PeerSession<Address: PeerAddress> {
     private func outgoing() -> [Event] {
         guard let dtls else { return [] }
         let datagrams = dtls.takeOutgoing()
-        // Without a path what would go is lost, and goes again with the next retransmission.
+        // Without a path what would go is lost; the peer asks again.
         guard let selected = agent.selected else { return [] }
         return datagrams.map { .send($0, to: selected) }
     }
@@ -130,9 +141,7 @@ public final class PeerSession<Address: PeerAddress> {
     public func tick(at now: Int64) -> [Event] {
         switch state {
         case .waiting: return now >= handshakeEndsAt ? end(.neverChecked) : []
-        case .handshake:
-            if now >= handshakeEndsAt { return end(.handshakeTooLong) }
-            return dtls.map { advance($0.tick(at: now)) } ?? []
+        case .handshake: return now >= handshakeEndsAt ? end(.handshakeTooLong) : []
         case .up: return now >= agent.expiresAt ? end(.consentExpired) : []
         case .over: return []
         }

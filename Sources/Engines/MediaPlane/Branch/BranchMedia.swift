@@ -23,6 +23,8 @@ extension MediaWorker {
             counters.unknownSource.increment()
             return
         }
+        // The keys of a peer whose media comes already may stand in the mailbox.
+        if transport.peer != nil, transport.receiver == nil, hasMail { drain() }
         let now = Clocks.monotonicNs()
         if let peer = transport.peer, transport.receiver == nil || DTLSSession.isDTLS(bytes[0]) {
             // A rate of its own: who forges records must not use up what the peer's media may take.

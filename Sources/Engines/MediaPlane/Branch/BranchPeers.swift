@@ -70,14 +70,18 @@ extension MediaWorker {
             switch event {
             case .send(let datagram, let address): send(datagram, to: address)
             case .selected(let address): move(transport, to: address)
+            case .handshake(.begin(let path)): beginHandshake(of: transport, on: path)
+            case .handshake(let step): if let number = transport.handshake { tellDesk(number, step) }
             case .keys(let keys): secure(transport, keys)
-            case .over(let ending): report(.link(.isDown(ending.description)), about: transport)
+            case .over(let ending):
+                forgetHandshake(of: transport)
+                report(.link(.isDown(ending.description)), about: transport)
             case .proved(let address):
                 if address.isTCP { outlet.streams?.prove(address, by: ObjectIdentifier(transport), at: Clocks.monotonicNs()) }
             case .media: break
             }
         }
-        expect(transport, Clocks.monotonicNs())
+        schedule(transport)
     }
 
     private func secure(_ transport: Transport, _ keys: DTLSKeys) {
@@ -105,41 +109,64 @@ extension MediaWorker {
         if let peer = transport.peer { perform(peer.close(), of: transport) }
     }
 
+    // MARK: Handshakes
+
+    private func beginHandshake(of transport: Transport, on path: SocketAddress) {
+        guard let peer = transport.peer else { return }
+        let number = nextHandshake
+        nextHandshake += 1
+        (transport.handshake, handshakes[number]) = (number, transport)
+        let key = HandshakeDesk.Key(worker: index, number: number)
+        if !desk.begin(key, peer.role, fingerprint: peer.fingerprint, on: path) {
+            finish(HandshakeEnding(number: number, end: .refused("too many handshakes are under way")))
+        }
+    }
+
+    private func tellDesk(_ number: UInt64, _ step: HandshakeStep<SocketAddress>) {
+        if !desk.tell(HandshakeDesk.Key(worker: index, number: number), step) { counters.behind.increment() }
+    }
+
+    /// A handshake has ended; its transport may be gone, or have another peer.
+    func finish(_ ending: HandshakeEnding) {
+        guard let transport = handshakes.removeValue(forKey: ending.number) else { return }
+        transport.handshake = nil
+        if let peer = transport.peer { perform(peer.finish(ending.end), of: transport) }
+    }
+
+    /// There is nobody any more for whom a handshake is under way.
+    func forgetHandshake(of transport: Transport) {
+        guard let number = transport.handshake else { return }
+        (transport.handshake, handshakes[number]) = (nil, nil)
+        desk.forget(HandshakeDesk.Key(worker: index, number: number))
+    }
+
     // MARK: Time
 
     /// A transport that may have a peer is looked after from now on.
     func watch(_ transport: Transport) {
         guard transport.peer != nil else { return }
         peers[ObjectIdentifier(transport)] = transport
-        expect(transport, Clocks.monotonicNs())
+        schedule(transport)
     }
 
-    private func expect(_ transport: Transport, _ now: Int64) {
-        guard let deadline = transport.peer?.deadline, deadline < now + Self.peerRoundNs else {
-            soonDue[ObjectIdentifier(transport)] = nil
-            return
-        }
-        soonDue[ObjectIdentifier(transport)] = transport
-        peersDueAt = min(peersDueAt, deadline)
+    /// Makes sure that the heap tells of a peer in time; a later deadline is found when the earlier one comes.
+    private func schedule(_ transport: Transport) {
+        guard !transport.isRetired, let deadline = transport.peer?.deadline else { return }
+        if let lookAt = transport.lookAt, lookAt <= deadline { return }
+        transport.lookAt = deadline
+        peerTimers.push(TimerHeap.Entry(at: deadline, key: ObjectIdentifier(transport)))
     }
 
-    /// When peers need to be looked at; nil: there are none. Asked twice each turn, so it looks at none of them.
-    var peerDeadline: Int64? { peers.isEmpty ? nil : min(peersAt, peersDueAt) }
-
-    /// Only what is due soon is looked at each time: peers that were only offered may be a hundred thousand, and cost once a second.
+    /// Looks at the peers whose time may be over: of a hundred thousand that were only offered, each comes up once.
     func tickPeers(_ now: Int64) {
-        peersDueAt = .max
-        for transport in Array(soonDue.values) { tickPeer(of: transport, now) }
-        guard now >= peersAt else { return }
-        peersAt = now + Self.peerRoundNs
-        for transport in Array(peers.values) { tickPeer(of: transport, now) }
+        while let due = peerTimers.pop(until: now) {
+            guard let transport = peers[due.key], transport.lookAt == due.at else { continue }
+            transport.lookAt = nil
+            if let peer = transport.peer, let deadline = peer.deadline, deadline <= now {
+                perform(peer.tick(at: now), of: transport)
+            } else {
+                schedule(transport)
+            }
+        }
     }
-
-    private func tickPeer(of transport: Transport, _ now: Int64) {
-        guard let peer = transport.peer, let deadline = peer.deadline else { return }
-        if deadline <= now { perform(peer.tick(at: now), of: transport) } else { expect(transport, now) }
-    }
-
-    /// How often all peers are looked at, ns.
-    private static let peerRoundNs: Int64 = 1_000_000_000
 }

@@ -26,8 +26,10 @@ extension MediaWorker {
         case .describe(let uid, let terms):
             guard let transport = branch.transports[uid] else { return }
             silence(transport)
+            let before = transport.peer
             if let forgotten = transport.describe(terms, at: Clocks.monotonicNs()) { latches[forgotten] = nil }
             latches[terms.latch.username] = transport
+            if transport.peer !== before { forgetHandshake(of: transport) }
             watch(transport)
             listen(transport)
             rearrange(transport)
@@ -63,7 +65,7 @@ extension MediaWorker {
     private func host(_ hosting: Hosting, _ moved: Transport?, in branch: Branch) {
         let transport =
             moved
-            ?? Transport(hosting, branch: branch, identity: identity, at: Clocks.monotonicNs())
+            ?? Transport(hosting, branch: branch, at: Clocks.monotonicNs())
         if let moved {
             moved.move(to: branch, hosting)
         } else {
@@ -111,7 +113,7 @@ extension MediaWorker {
         for address in addresses(of: transport) { giveUp(address, of: transport) }
         for name in transport.latchNames where latches[name] === transport { latches[name] = nil }
         peers[ObjectIdentifier(transport)] = nil
-        soonDue[ObjectIdentifier(transport)] = nil
+        forgetHandshake(of: transport)
         flowing[ObjectIdentifier(transport)] = nil
         map.count(onWorker: index, by: -1)
     }
@@ -158,7 +160,7 @@ extension MediaWorker {
 
     /// A datagram that is no media: RTCP, STUN, DTLS.
     func send(_ datagram: [UInt8], to address: SocketAddress) {
-        if address.isTCP { outlet.streams?.send(datagram, to: address) } else { outlet.socket.send(datagram, to: address) }
+        if address.isTCP { outlet.streams?.send(datagram, to: address) } else { outlet.socket.sender.send(datagram, to: address) }
     }
 
     // MARK: Listening

@@ -1,4 +1,3 @@
-import DTLS
 import Floor
 import ICE
 import PeerSession
@@ -62,7 +61,10 @@ final class Transport {
     private var olderName: String?
     /// WebRTC's part of it; nil: it has an address, or latches.
     private(set) var peer: PeerSession<SocketAddress>?
-    private let identity: DTLSIdentity
+    /// Its worker's number for the handshake that is under way.
+    var handshake: UInt64?
+    /// When the worker looks at the peer next, ns.
+    var lookAt: Int64?
     /// Where media goes; nil until the participant has shown itself, unless its network is trusted.
     var address: SocketAddress?
     /// Where it said it was, until something came from there.
@@ -110,9 +112,9 @@ final class Transport {
     /// When the home was last told that it hears badly.
     var slowAt: Int64 = 0
 
-    init(_ hosting: Hosting, branch: Branch, identity: DTLSIdentity, at now: Int64) {
+    init(_ hosting: Hosting, branch: Branch, at now: Int64) {
         (uid, self.branch, generation, terms) = (hosting.uid, branch, hosting.generation, hosting.terms)
-        (isSuspended, dual, self.identity) = (hosting.suspended, hosting.dual, identity)
+        (isSuspended, dual) = (hosting.suspended, hosting.dual)
         let media = hosting.terms.media
         if let keys = media.srtp {
             sender = try? SRTPSender(keys.local)
@@ -128,7 +130,7 @@ final class Transport {
     private var credentials: ICECredentials { ICECredentials(ufrag: terms.latch.username, password: terms.latch.password) }
 
     private func newPeer(_ offer: WebRTCOffer, at now: Int64) -> PeerSession<SocketAddress> {
-        PeerSession(identity, offer.role, fingerprint: offer.fingerprint, local: credentials, remote: offer.credentials, at: now)
+        PeerSession(offer.role, fingerprint: offer.fingerprint, local: credentials, remote: offer.credentials, at: now)
     }
 
     /// Whether it hears both voices of a dual floor as one: its one SSRC has room for one stream only.

@@ -15,7 +15,6 @@ final class UDPSocket {
     private let vectors: UnsafeMutablePointer<iovec>
     private let addresses: UnsafeMutablePointer<sockaddr_storage>
     private let buffers: UnsafeMutableRawPointer
-    private let single: UnsafeMutablePointer<sockaddr_storage>
 
     /// Binds.
     /// - Throws: `SocketError` that names the address and the kernel's reason.
@@ -30,7 +29,6 @@ final class UDPSocket {
         vectors = .allocate(capacity: UDPSocket.receiveBatch)
         addresses = .allocate(capacity: UDPSocket.receiveBatch)
         buffers = .allocate(byteCount: UDPSocket.receiveBatch * UDPSocket.datagramSize, alignment: 64)
-        single = .allocate(capacity: 1)
         for index in 0..<UDPSocket.receiveBatch {
             vectors[index] = iovec(iov_base: buffers + index * UDPSocket.datagramSize, iov_len: UDPSocket.datagramSize)
             headers[index] = clinux_mmsghdr()
@@ -46,7 +44,6 @@ final class UDPSocket {
         vectors.deallocate()
         addresses.deallocate()
         buffers.deallocate()
-        single.deallocate()
     }
 
     /// Takes a batch of datagrams.
@@ -64,11 +61,22 @@ final class UDPSocket {
         return count
     }
 
-    /// Sends one datagram that is no media: RTCP, STUN.
+    /// For datagrams that are no media. The socket must outlive it.
+    var sender: DatagramSender { DatagramSender(descriptor: descriptor, family: family) }
+}
+
+/// Sends single datagrams from a worker's port, from any thread: RTCP, STUN, DTLS.
+struct DatagramSender: Sendable {
+    fileprivate let descriptor: Int32
+    fileprivate let family: Int32
+
     func send(_ datagram: [UInt8], to address: SocketAddress) {
-        let length = address.write(to: UnsafeMutableRawPointer(single), family: family)
-        _ = single.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            sendto(descriptor, datagram, datagram.count, Int32(MSG_DONTWAIT), $0, length)
+        var place = sockaddr_storage()
+        withUnsafeMutableBytes(of: &place) { raw in
+            guard let start = raw.baseAddress else { return }
+            let length = address.write(to: start, family: family)
+            sendto(
+                descriptor, datagram, datagram.count, Int32(MSG_DONTWAIT), raw.assumingMemoryBound(to: sockaddr.self).baseAddress, length)
         }
     }
 }
