@@ -14,7 +14,7 @@ struct Producers: Sendable {
     init(_ settings: KafkaSettings) throws {
         prompt = try KafkaProducer(settings)
         var gather = KafkaProducerSettings()
-        gather.lingerMs = 50
+        gather.lingerMs = 20
         gathering = try KafkaProducer(settings, gather)
     }
 
