@@ -40,63 +40,86 @@ public struct AudioAnswer: Sendable {
 
     /// The text.
     public func text(for offer: AudioOffer) -> String {
-        var lines = ["v=0", "o=- \(sessionID) \(version) IN IP4 127.0.0.1", "s=Talkburst", "t=0 0"]
+        var lines = Lines()
+        lines.add("v=0")
+        lines.add("o=- \(sessionID) \(version) IN IP4 127.0.0.1")
+        lines.add("s=Talkburst")
+        lines.add("t=0 0")
         let tag = offer.carrier.flatMap { Self.mid(of: offer.sections[$0]) }
-        if offer.isBundled { lines.append("a=group:BUNDLE \(tag.map { $0 + " " } ?? "")\(offer.mid)") }
-        lines += ["a=ice-lite", "a=msid-semantic: WMS *"]
+        if offer.isBundled { lines.add("a=group:BUNDLE \(tag.map { $0 + " " } ?? "")", offer.mid) }
+        lines.add("a=ice-lite")
+        lines.add("a=msid-semantic: WMS *")
         for (index, section) in offer.sections.enumerated() {
             switch index {
-            case offer.index: lines += audio(offer, section)
-            case offer.carrier: lines += carrier(offer, section)
-            default: lines += rejected(section)
+            case offer.index: audio(offer, section, &lines)
+            case offer.carrier: carrier(offer, section, &lines)
+            default: rejected(section, &lines)
             }
         }
-        return lines.map { $0 + "\r\n" }.joined()
+        return lines.text
     }
 
-    private func audio(_ offer: AudioOffer, _ section: SessionDescription.Media) -> [String] {
-        let type = offer.payloadType
-        var lines = head(section, "\(type)")
-        if !offer.mid.isEmpty { lines.append("a=mid:\(offer.mid)") }
-        lines += ["a=\(offer.direction.mirrored.rawValue)", "a=rtcp-mux", "a=rtpmap:\(type) opus/48000/2"]
-        lines.append("a=fmtp:\(type) \(Self.parameters(offer.parameters))")
-        if let ptime = offer.ptime, (10...120).contains(ptime) { lines.append("a=ptime:\(ptime)") }
-        if let level = offer.levelExtension { lines.append("a=extmap:\(level) urn:ietf:params:rtp-hdrext:ssrc-audio-level") }
-        if offer.carrier == nil { lines += transport(offer) }
-        if offer.direction != .sendonly, offer.direction != .inactive {
-            lines += ["a=msid:talkburst talkburst-audio", "a=ssrc:\(ssrc) cname:\(cname)", "a=ssrc:\(ssrc) msid:talkburst talkburst-audio"]
+    /// A text of lines, written in one place.
+    private struct Lines {
+        private(set) var text = ""
+
+        init() { text.reserveCapacity(1_500) }
+
+        mutating func add(_ start: String, _ end: String = "") {
+            text += start
+            text += end
+            text += "\r\n"
         }
-        return lines
+    }
+
+    private func audio(_ offer: AudioOffer, _ section: SessionDescription.Media, _ lines: inout Lines) {
+        let type = "\(offer.payloadType)"
+        head(section, type, &lines)
+        if !offer.mid.isEmpty { lines.add("a=mid:", offer.mid) }
+        lines.add("a=", offer.direction.mirrored.rawValue)
+        lines.add("a=rtcp-mux")
+        lines.add("a=rtpmap:", type + " opus/48000/2")
+        lines.add("a=fmtp:", type + " " + Self.parameters(offer.parameters))
+        if let ptime = offer.ptime, (10...120).contains(ptime) { lines.add("a=ptime:\(ptime)") }
+        if let level = offer.levelExtension { lines.add("a=extmap:\(level)", " urn:ietf:params:rtp-hdrext:ssrc-audio-level") }
+        if offer.carrier == nil { transport(offer, &lines) }
+        if offer.direction != .sendonly, offer.direction != .inactive {
+            let source = "a=ssrc:\(ssrc)"
+            lines.add("a=msid:talkburst talkburst-audio")
+            lines.add(source, " cname:" + cname)
+            lines.add(source, " msid:talkburst talkburst-audio")
+        }
     }
 
     /// The first lines of a section that stays.
-    private func head(_ section: SessionDescription.Media, _ format: String) -> [String] {
+    private func head(_ section: SessionDescription.Media, _ format: String, _ lines: inout Lines) {
         let ip = candidates.first?.ip ?? "0.0.0.0"
-        return [
-            "m=\(section.kind) \(candidates.first?.port ?? 9) \(section.transport) \(format)",
-            "c=IN \(ip.utf8.contains(UInt8(ascii: ":")) ? "IP6" : "IP4") \(ip)",
-        ]
+        lines.add("m=\(section.kind) \(candidates.first?.port ?? 9) \(section.transport) ", format)
+        lines.add(ip.utf8.contains(UInt8(ascii: ":")) ? "c=IN IP6 " : "c=IN IP4 ", ip)
     }
 
     /// What stands in the section that a BUNDLE group is tagged with, for all of them (RFC 9143 §7.1.3).
-    private func transport(_ offer: AudioOffer) -> [String] {
-        var lines = ["a=ice-ufrag:\(ufrag)", "a=ice-pwd:\(password)", "a=fingerprint:\(fingerprint)"]
+    private func transport(_ offer: AudioOffer, _ lines: inout Lines) {
+        lines.add("a=ice-ufrag:", ufrag)
+        lines.add("a=ice-pwd:", password)
+        lines.add("a=fingerprint:", fingerprint)
         // We let the peer begin wherever it can: it knows first when a path is there.
-        lines.append("a=setup:\(offer.setup == .passive ? "active" : "passive")")
-        for (place, candidate) in candidates.enumerated() { lines.append(Self.line(candidate, place)) }
-        return lines + ["a=end-of-candidates"]
+        lines.add("a=setup:", offer.setup == .passive ? "active" : "passive")
+        for (place, candidate) in candidates.enumerated() { lines.add(Self.line(candidate, place)) }
+        lines.add("a=end-of-candidates")
     }
 
     /// The section whose transport the audio shares: to reject it would take the audio along, so it stays, inactive, with what it offers first.
-    private func carrier(_ offer: AudioOffer, _ section: SessionDescription.Media) -> [String] {
+    private func carrier(_ offer: AudioOffer, _ section: SessionDescription.Media, _ lines: inout Lines) {
         let format = section.formats.first ?? "0"
-        var lines = head(section, format)
-        if let mid = Self.mid(of: section) { lines.append("a=mid:\(mid)") }
-        lines += ["a=inactive", "a=rtcp-mux"]
+        head(section, format, &lines)
+        if let mid = Self.mid(of: section) { lines.add("a=mid:", String(mid)) }
+        lines.add("a=inactive")
+        lines.add("a=rtcp-mux")
         for attribute in section.attributes where ["rtpmap", "fmtp"].contains(attribute.name) && attribute.value.hasPrefix(format + " ") {
-            lines.append("a=\(attribute.name):\(attribute.value)")
+            lines.add("a=\(attribute.name):", String(attribute.value))
         }
-        return lines + transport(offer)
+        transport(offer, &lines)
     }
 
     private static func mid(of section: SessionDescription.Media) -> Substring? { section.attributes.first { $0.name == "mid" }?.value }
@@ -117,9 +140,10 @@ public struct AudioAnswer: Sendable {
             + "\(candidate.port) typ host\(candidate.isTCP ? " tcptype passive" : "")"
     }
 
-    private func rejected(_ section: SessionDescription.Media) -> [String] {
-        var lines = ["m=\(section.kind) 0 \(section.transport) \(section.formats.first ?? "0")", "c=IN IP4 0.0.0.0"]
-        if let mid = Self.mid(of: section) { lines.append("a=mid:\(mid)") }
-        return lines + ["a=inactive"]
+    private func rejected(_ section: SessionDescription.Media, _ lines: inout Lines) {
+        lines.add("m=\(section.kind) 0 \(section.transport) ", section.formats.first ?? "0")
+        lines.add("c=IN IP4 0.0.0.0")
+        if let mid = Self.mid(of: section) { lines.add("a=mid:", String(mid)) }
+        lines.add("a=inactive")
     }
 }

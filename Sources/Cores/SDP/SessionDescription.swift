@@ -55,44 +55,82 @@ public struct SessionDescription: Sendable, Equatable {
         guard text.utf8.count <= SessionDescription.sizeMaximum else {
             throw SDPError(line: 0, "longer than \(SessionDescription.sizeMaximum) bytes")
         }
-        var number = 0
-        var isSDP = false
-        var rest = text.utf8[...]
-        while !rest.isEmpty {
-            number += 1
-            guard number <= SessionDescription.lineMaximum else { throw SDPError(line: number, "more lines than an SDP has") }
-            try read(Self.nextLine(&rest), number, &isSDP)
+        guard let places = Self.lines(of: text) else {
+            throw SDPError(line: Self.lineMaximum + 1, "more lines than an SDP has")
         }
-        guard isSDP else { throw SDPError(line: 0, "it is empty") }
+        guard !places.isEmpty else { throw SDPError(line: 0, "it is empty") }
+        for place in places { try read(place, in: text, isFirst: place.start == places[0].start) }
     }
 
-    /// What stands before the next line end, without spaces before it. It goes by bytes: UTF-8 has none of these within a character.
-    private static func nextLine(_ rest: inout Substring.UTF8View) -> Substring.UTF8View {
-        let (feed, ret, space) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: " "))
-        let end = rest.firstIndex { $0 == feed || $0 == ret } ?? rest.endIndex
-        let line = rest[..<end].drop { $0 == space }
-        rest = rest[end...]
-        if rest.first == ret { rest = rest.dropFirst() }
-        if rest.first == feed { rest = rest.dropFirst() }
-        return line
+    /// Where a line stands in its text, bytes: UTF-8 has none of what is looked for within a character.
+    private struct Place {
+        /// From 1.
+        var number: Int
+        /// Behind the spaces before it.
+        var start: Int
+        var end: Int
+        /// Of the first colon; `end` where there is none.
+        var colon: Int
+        var kind: UInt8
+        /// Behind its first letter there is an equals sign.
+        var isPair: Bool
+        /// Of what stands before the colon.
+        var hasCapitals: Bool
     }
 
-    private mutating func read(_ line: Substring.UTF8View, _ number: Int, _ isSDP: inout Bool) throws(SDPError) {
-        guard let kind = line.first else { return }
-        guard line.dropFirst().first == UInt8(ascii: "=") else { throw SDPError(line: number, "must look like x=…") }
-        let value = line.dropFirst(2)
-        if !isSDP {
-            guard kind == UInt8(ascii: "v") else { throw SDPError(line: number, "must begin with v=0") }
-            isSDP = true
+    /// All lines but empty ones; nil: too many.
+    private static func lines(of text: String) -> [Place]? {
+        var text = text
+        return text.withUTF8 { bytes in
+            let (feed, ret, space) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: " "))
+            var places: [Place] = []
+            places.reserveCapacity(64)
+            var (at, number) = (0, 0)
+            while at < bytes.count {
+                number += 1
+                guard number <= lineMaximum else { return nil }
+                while at < bytes.count, bytes[at] == space { at += 1 }
+                let start = at
+                var (colon, hasCapitals) = (-1, false)
+                while at < bytes.count, bytes[at] != feed, bytes[at] != ret {
+                    if colon < 0 {
+                        if bytes[at] == UInt8(ascii: ":") { colon = at }
+                        // Beyond ASCII there are capitals too.
+                        hasCapitals = hasCapitals || (65...90).contains(bytes[at]) || bytes[at] >= 0x80
+                    }
+                    at += 1
+                }
+                if start < at {
+                    let isPair = start + 1 < at && bytes[start + 1] == UInt8(ascii: "=")
+                    places.append(
+                        Place(
+                            number: number, start: start, end: at, colon: colon < 0 ? at : colon, kind: bytes[start], isPair: isPair,
+                            hasCapitals: hasCapitals))
+                }
+                if at < bytes.count, bytes[at] == ret { at += 1 }
+                if at < bytes.count, bytes[at] == feed { at += 1 }
+            }
+            return places
         }
-        switch kind {
+    }
+
+    private mutating func read(_ place: Place, in text: String, isFirst: Bool) throws(SDPError) {
+        guard place.isPair else { throw SDPError(line: place.number, "must look like x=…") }
+        guard !isFirst || place.kind == UInt8(ascii: "v") else { throw SDPError(line: place.number, "must begin with v=0") }
+        func part(_ start: Int, _ end: Int) -> Substring {
+            let bytes = text.utf8
+            let first = bytes.index(bytes.startIndex, offsetBy: start)
+            return text[first..<bytes.index(first, offsetBy: end - start)]
+        }
+        switch place.kind {
         case UInt8(ascii: "m"):
-            guard media.count < SessionDescription.mediaMaximum else { throw SDPError(line: number, "too many m= sections") }
-            media.append(try Media(Substring(value), line: number))
+            guard media.count < SessionDescription.mediaMaximum else { throw SDPError(line: place.number, "too many m= sections") }
+            media.append(try Media(part(place.start + 2, place.end), line: place.number))
         case UInt8(ascii: "a"):
-            let end = value.firstIndex(of: UInt8(ascii: ":")) ?? value.endIndex
+            let name = part(place.start + 2, place.colon)
             let attribute = SDPAttribute(
-                name: Substring(value[..<end]).lowercased(), value: Substring(value[end...].dropFirst()), line: number)
+                name: place.hasCapitals ? name.lowercased() : String(name), value: part(min(place.colon + 1, place.end), place.end),
+                line: place.number)
             if media.isEmpty { attributes.append(attribute) } else { media[media.count - 1].attributes.append(attribute) }
         default: break
         }

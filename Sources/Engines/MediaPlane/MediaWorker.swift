@@ -1,5 +1,6 @@
 import CLinux
 import Floor
+import Glibc
 import Messages
 import Mixer
 import Reactor
@@ -70,6 +71,9 @@ final class MediaWorker {
     private var isHeldFresh = false
     var deferred: [() -> Void] = []
 
+    /// Somebody joins, or is on the way to keys: others may follow.
+    var isJoining = false
+    private static let gatherUs: UInt32 = 1_000
     private var timers = TimerHeap<GroupID>()
     private var secondAt: MonotonicNs?
     private var isStopping = false
@@ -129,11 +133,20 @@ final class MediaWorker {
             if !isHeldFresh { handleHeld(upToRelease: false) }
             drainRings()
             tick()
+            gather()
         }
         for room in rooms.values {
             run(room.machine.destroy(at: moment(), random: &random), in: room)
             endMix(of: room)
         }
+    }
+
+    /// While nobody is heard here a crowd that joins is taken a millisecond's worth at a time: a wake-up for each message of each join costs as
+    /// much as all that is done for them. Who presses meanwhile waits as long at most.
+    private func gather() {
+        guard isJoining else { return }
+        isJoining = false
+        if active.isEmpty, mixing.isEmpty, blending.isEmpty, announcing.isEmpty { usleep(Self.gatherUs) }
     }
 
     /// Both clocks, now.

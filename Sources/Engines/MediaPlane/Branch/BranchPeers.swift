@@ -62,6 +62,7 @@ extension MediaWorker {
             counters.garbage.increment()
             return
         }
+        isJoining = true
         perform(peer.receive(datagram, from: source, at: now), of: transport)
     }
 
@@ -70,7 +71,9 @@ extension MediaWorker {
             switch event {
             case .send(let datagram, let address): send(datagram, to: address)
             case .selected(let address): move(transport, to: address)
-            case .handshake(.begin(let path)): beginHandshake(of: transport, on: path)
+            case .handshake(.begin(let path)):
+                isJoining = true
+                beginHandshake(of: transport, on: path)
             case .handshake(let step): if let number = transport.handshake { tellDesk(number, step) }
             case .keys(let keys): secure(transport, keys)
             case .over(let ending):

@@ -47,6 +47,7 @@ extension MediaWorker {
         let token = nextToken << 6 | UInt64(index)
         nextToken += 1
         joins[token] = join
+        isJoining = true
         output.lookUp(join.joining.uid, in: join.gid, token: token)
     }
 
