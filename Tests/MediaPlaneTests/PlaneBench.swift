@@ -81,6 +81,9 @@ final class PlaneBench: Sendable {
             metrics.counter("media_datagrams_dropped_total", help: "Datagrams that went nowhere, by reason", labels: ["reason": reason])
                 .value)
     }
+
+    /// How many DTLS handshakes are under way.
+    var handshakes: Int { Int(metrics.gauge("media_dtls_handshakes", help: "DTLS handshakes of WebRTC peers under way").value) }
 }
 
 /// Gives each answer to who asked for it.
