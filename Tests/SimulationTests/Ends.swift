@@ -56,7 +56,7 @@ final class ServerEnd: VirtualNode {
         switch step {
         case .begin(let path):
             do throws(DTLSError) {
-                handshake = try PeerHandshake(identity, session.role, fingerprint: session.fingerprint, on: path)
+                handshake = try PeerHandshake(identity, session.role, fingerprint: session.fingerprint, on: path, at: now)
                 settle(handshake?.start(at: now), now)
             } catch {
                 settle(.refused(error.description), now)

@@ -35,29 +35,36 @@ public enum HandshakeEnd: Sendable {
 /// For one thread at a time.
 public final class PeerHandshake<Address: PeerAddress> {
     private let session: DTLSSession
+    private let endsAt: Int64
     /// Where its datagrams go.
     public private(set) var path: Address
 
     /// A handshake on a path; `start` begins it.
-    /// - Parameter fingerprint: of the certificate that the peer must show.
+    /// - Parameters:
+    ///   - fingerprint: of the certificate that the peer must show.
+    ///   - now: monotonic, ns from 0; so in all steps.
     /// - Throws: `DTLSError` where OpenSSL can't.
-    public init(_ identity: DTLSIdentity, _ role: DTLSSession.Role, fingerprint: DTLSFingerprint, on path: Address) throws(DTLSError) {
+    public init(
+        _ identity: DTLSIdentity, _ role: DTLSSession.Role, fingerprint: DTLSFingerprint, on path: Address, at now: Int64
+    ) throws(DTLSError) {
         (session, self.path) = (try DTLSSession(identity, role, fingerprint: fingerprint), path)
+        endsAt = now + PeerSession<Address>.handshakeNs
     }
 
-    /// When `tick` has something to do, ns; nil: not at all.
-    public var deadline: Int64? { session.deadline }
+    /// When `tick` has something to do, ns.
+    public var deadline: Int64 { min(session.deadline ?? endsAt, endsAt) }
 
     /// Begins, as client; as server it waits.
-    /// - Parameter now: monotonic, ns from 0; so in all steps.
     public func start(at now: Int64) -> HandshakeEnd? { end(session.start(at: now)) }
 
     /// Takes a datagram of the peer's.
     /// - Returns: nil while it goes on. After an end there is nothing more to do.
     public func receive(_ datagram: UnsafeRawBufferPointer, at now: Int64) -> HandshakeEnd? { end(session.receive(datagram, at: now)) }
 
-    /// Sends the last flight again where it is time to.
-    public func tick(at now: Int64) -> HandshakeEnd? { end(session.tick(at: now)) }
+    /// Sends the last flight again where it is time to, or gives up.
+    public func tick(at now: Int64) -> HandshakeEnd? {
+        now >= endsAt ? .refused(PeerEnding.handshakeTooLong.description) : end(session.tick(at: now))
+    }
 
     /// The peer's path is another from now on.
     public func move(to path: Address) { self.path = path }

@@ -62,7 +62,6 @@ extension MediaWorker {
             counters.garbage.increment()
             return
         }
-        isJoining = true
         perform(peer.receive(datagram, from: source, at: now), of: transport)
     }
 
@@ -71,10 +70,7 @@ extension MediaWorker {
             switch event {
             case .send(let datagram, let address): send(datagram, to: address)
             case .selected(let address): move(transport, to: address)
-            case .handshake(.begin(let path)):
-                isJoining = true
-                beginHandshake(of: transport, on: path)
-            case .handshake(let step): if let number = transport.handshake { tellDesk(number, step) }
+            case .handshake(let step): advance(transport, step)
             case .keys(let keys): secure(transport, keys)
             case .over(let ending):
                 forgetHandshake(of: transport)
@@ -114,6 +110,15 @@ extension MediaWorker {
 
     // MARK: Handshakes
 
+    private func advance(_ transport: Transport, _ step: HandshakeStep<SocketAddress>) {
+        isJoining = true
+        if case .begin(let path) = step {
+            beginHandshake(of: transport, on: path)
+        } else if let number = transport.handshake, !desk.tell(HandshakeDesk.Key(worker: index, number: number), step) {
+            counters.behind.increment()
+        }
+    }
+
     private func beginHandshake(of transport: Transport, on path: SocketAddress) {
         guard let peer = transport.peer else { return }
         let number = nextHandshake
@@ -123,10 +128,6 @@ extension MediaWorker {
         if !desk.begin(key, peer.role, fingerprint: peer.fingerprint, on: path) {
             finish(HandshakeEnding(number: number, end: .refused("too many handshakes are under way")))
         }
-    }
-
-    private func tellDesk(_ number: UInt64, _ step: HandshakeStep<SocketAddress>) {
-        if !desk.tell(HandshakeDesk.Key(worker: index, number: number), step) { counters.behind.increment() }
     }
 
     /// A handshake has ended; its transport may be gone, or have another peer.

@@ -63,9 +63,7 @@ extension MediaWorker {
     }
 
     private func host(_ hosting: Hosting, _ moved: Transport?, in branch: Branch) {
-        let transport =
-            moved
-            ?? Transport(hosting, branch: branch, at: Clocks.monotonicNs())
+        let transport = moved ?? Transport(hosting, branch: branch, at: Clocks.monotonicNs())
         if let moved {
             moved.move(to: branch, hosting)
         } else {

@@ -5,7 +5,7 @@ import Reactor
 import Telemetry
 
 /// Does the DTLS handshakes of all workers' peers, on a thread of its own: each takes some tenths of a millisecond, for which no packet waits.
-/// What comes within a millisecond is taken together, so that a crowd of peers costs little more than OpenSSL does.
+/// What comes within two milliseconds is taken together, so that a crowd of peers costs little more than OpenSSL does.
 final class HandshakeDesk: Sendable {
     /// A handshake, by the worker whose peer it is, and that worker's number for it.
     struct Key: Sendable, Hashable {
@@ -25,7 +25,8 @@ final class HandshakeDesk: Sendable {
     private let senders: [DatagramSender]
     private let workers: [Mailbox<WorkerMessage>]
     private let underWay: Gauge
-    private static let gatherUs: UInt32 = 1_000
+    private static let gatherUs: UInt32 = 2_000
+    private static let batch = 32
 
     /// - Parameter senders: of sockets that outlive the desk's `run`.
     init(_ identity: DTLSIdentity, senders: [DatagramSender], workers: [Mailbox<WorkerMessage>], underWay: Gauge) {
@@ -40,12 +41,12 @@ final class HandshakeDesk: Sendable {
 
     /// What comes for it.
     /// - Returns: false where too much waits already: the peer will have to send it again.
-    @discardableResult func tell(_ key: Key, _ step: HandshakeStep<SocketAddress>) -> Bool { mailbox.post(.step(key, step)) }
+    func tell(_ key: Key, _ step: HandshakeStep<SocketAddress>) -> Bool { mailbox.post(.step(key, step)) }
 
-    /// Its peer is gone.
+    /// Its peer is gone. Where too much waits already it ends by its own time.
     func forget(_ key: Key) { mailbox.post(.forget(key)) }
 
-    /// Ends `run`. It comes in even where nothing else does: the mailbox is emptied each time, and this is asked again until it is taken.
+    /// Ends `run`. It is said again until the mailbox takes it, which `run` empties each time.
     func stop() { while !mailbox.post(.stop) { usleep(Self.gatherUs) } }
 
     /// Works until `stop`.
@@ -57,9 +58,11 @@ final class HandshakeDesk: Sendable {
             var isSaid = false
             poller.wait(until: work.deadline, now: Clocks.monotonicNs()) { _ in isSaid = true }
             if isSaid { usleep(Self.gatherUs) }
-            for message in mailbox.take() {
+            for (place, message) in mailbox.take().enumerated() {
                 if case .stop = message { return }
                 work.perform(message)
+                // Of many the first do not wait for the last.
+                if place % Self.batch == Self.batch - 1 { work.flush() }
             }
             work.tick()
             work.flush()
@@ -93,7 +96,7 @@ final class HandshakeDesk: Sendable {
             switch message {
             case .begin(let key, let role, let fingerprint, let path):
                 do throws(DTLSError) {
-                    let handshake = try PeerHandshake(desk.identity, role, fingerprint: fingerprint, on: path)
+                    let handshake = try PeerHandshake(desk.identity, role, fingerprint: fingerprint, on: path, at: now)
                     handshakes[key] = Entry(handshake: handshake)
                     settle(key, handshake, handshake.start(at: now))
                 } catch {
@@ -125,7 +128,8 @@ final class HandshakeDesk: Sendable {
                 ends[key.worker].append(HandshakeEnding(number: key.number, end: end))
             }
             outgoing += handshake.takeOutgoing().map { ($0, handshake.path, key.worker) }
-            guard end == nil, let deadline = handshake.deadline else { return }
+            guard end == nil else { return }
+            let deadline = handshake.deadline
             if let scheduled = handshakes[key]?.scheduledAt, scheduled <= deadline { return }
             handshakes[key]?.scheduledAt = deadline
             timers.push(TimerHeap.Entry(at: deadline, key: key))
