@@ -8,7 +8,7 @@ import Testing
 @testable import MediaPlane
 
 /// Handshakes, which are done beside the workers. The plane's time is real: what comes is waited for.
-@Suite(.oneAtATime, .timeLimit(.minutes(2))) struct HandshakeDeskTests {
+@Suite(.oneAtATime, .timeLimit(.minutes(5))) struct HandshakeDeskTests {
     /// 200 ms after the first, then 400 ms after that (`DTLSSession`). A busy machine may make one of them late, hardly all.
     @Test func aClientHelloThatNobodyAnswersIsSentAgainInTime() async throws {
         let bench = try PlaneBench()
