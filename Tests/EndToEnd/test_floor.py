@@ -103,6 +103,16 @@ def test_media_without_the_floor_is_not_heard(stack, bus, room, speech):
         device.close()
 
 
+def test_to_be_told_off_is_no_answer_to_a_request(stack, room, speech):
+    """Who talks a moment too soon is told so, and what they asked for meanwhile is answered all the same."""
+    for uid in range(1, 21):
+        radio = Device(stack, room, uid)
+        radio.send(radio.packet(speech[0]))
+        assert radio.floor("request")["state"] == "granted"
+        assert radio.wait_floor("revoked")["cause"] == 3
+        radio.floor("release")
+
+
 def test_talking_too_long_is_cut_and_must_wait(stack, bus, gid, speech):
     assert code(bus.signal(1, {"gid": gid, "group_name": "Short", "dispatcher_id": 7, "options": {"t2_ms": 800, "t3_ms": 200, "t1_ms": 500}})) == 0
     device = Device(stack, gid, 51)

@@ -226,7 +226,7 @@ extension JanusDoor {
                 if seat.speaksFloor, notice.isFloor {
                     let body = floor ?? Self.floor(notice, room).encoded()
                     floor = body
-                    let asking = seat.asking
+                    let asking = notice.isUnasked ? nil : seat.asking
                     if asking != nil { state.seats[handle]?.asking = nil }
                     if let (connection, head) = state.envelope("event", handle, transaction: asking) {
                         out.append((connection, Self.join(head, body)))
@@ -339,6 +339,8 @@ extension Notice {
         default: false
         }
     }
+    /// No answer to a `floor` request, whatever is asked meanwhile: media came too soon, or somebody may not talk any more.
+    fileprivate var isUnasked: Bool { if case .revoked(.noPermission) = self { true } else { false } }
     /// About the participant's own place on the floor, which a `floor` event says better.
     fileprivate var isOwnFloor: Bool {
         switch self {
