@@ -3,7 +3,7 @@ import json, os, pathlib, random, signal, subprocess, sys
 
 import pytest
 
-from harness import Bus, ROOT, Stack, opus
+from harness import Bus, Device, ROOT, Stack, opus
 
 KAFKA = pathlib.Path(os.environ.get("KAFKA_HOME") or ROOT.parent / "shared" / "kafka") / "start"
 
@@ -116,6 +116,14 @@ def bus(stack):
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory):
     return opus(60, tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(autouse=True)
+def everybody_leaves():
+    """A radio forgotten by its test would stay in its room, and whoever the kernel gave its port next would not be let in."""
+    yield
+    while Device.made:
+        Device.made.pop().close()
 
 
 @pytest.fixture

@@ -267,7 +267,8 @@ class Janus:
 
 
 class Device:
-    """A radio: joins through door A, sends and receives RTP on a socket of its own."""
+    """A radio: joins through door A, sends and receives RTP on a socket of its own, until it is closed or its test ends."""
+    made = []
 
     def __init__(self, stack, room, uid, floor=True, rtcp=False, payload_type=100, display=None, join=True, srtp=None, **more):
         self.room, self.uid, self.payload_type = room, uid, payload_type
@@ -277,6 +278,7 @@ class Device:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(0.2)
+        self.made.append(self)
         self.sequence, self.timestamp, self.ssrc = random.getrandbits(16), random.getrandbits(32), random.getrandbits(31) + 1
         rtp = {"ip": "127.0.0.1", "port": self.socket.getsockname()[1], "payload_type": payload_type}
         if rtcp:
