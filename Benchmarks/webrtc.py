@@ -1,7 +1,8 @@
 """WebRTC joins: the media service's CPU for each beside a bare DTLS handshake, and its memory for each peer that is up.
 
-Many at once, as when a shift begins (webrtc_peers.c), beside as many handshakes in a row; and one after the other by aiortc, whose own work takes
-the caches each time, beside one handshake after each."""
+Many at once, as when a shift begins (webrtc_peers.c), beside as many handshakes whose clients are at work meanwhile, as those of a join are, and
+beside as many in a row on a machine that does nothing else; and one after the other by aiortc, whose own work takes the caches each time, beside
+one handshake after each."""
 import asyncio, json, re, subprocess, time
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -49,8 +50,10 @@ a=rtpmap:126 telephone-event/8000
 """.replace("\n", "\r\n")
 
 
-def bare(count):
-    return float(subprocess.run([program("bare_dtls", "ssl", "crypto"), str(count)], check=True, capture_output=True, text=True).stdout)
+def bare(*words):
+    """Seconds a handshake; see bare_dtls.c."""
+    program_of = [program("bare_dtls", "ssl", "crypto", "pthread"), *(str(word) for word in words)]
+    return float(subprocess.run(program_of, check=True, capture_output=True, text=True).stdout)
 
 
 def join(handle, room, uid, sdp):
@@ -99,7 +102,7 @@ async def up(janus, handle, uid):
 async def singly(place, janus, options):
     """Pairs of (CPU seconds a join, CPU seconds a bare handshake, octets a peer)."""
     pairs, peers = [], []
-    beside = start(program("bare_dtls", "ssl", "crypto"), "each", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    beside = start(program("bare_dtls", "ssl", "crypto", "pthread"), "each", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     for turn in range(options.pairs + 1):
         handles, reference = janus.attach(PEERS), 0
         was, before, begin = memory(place.pid), cpu(place.pid), time.monotonic()
@@ -131,7 +134,7 @@ def rows(place, options):
     # They take half a second each, and the first ones find nothing where they will have it: three times as many pairs as elsewhere.
     for _ in range(2):
         storm(place, janus)
-    many = [(storm(place, janus), bare(GROUPS * GROUP)) for _ in range(3 * options.pairs)]
+    many = [(storm(place, janus), bare("beside", GROUPS * GROUP), bare(GROUPS * GROUP)) for _ in range(3 * options.pairs)]
     janus.close()
 
     def line(what, pairs, beside):
@@ -139,8 +142,9 @@ def rows(place, options):
         return row(what, [o * 1e3 for o in ours], [r * 1e3 for r in reference], [o / r for o, r in zip(ours, reference)], "≤ 1.5", "{:.3f}", least=True,
                    beside=beside)
 
-    yield line(f"WebRTC join, {GROUPS * GROUP} at once in groups of {GROUP}, ms of the media service's CPU", many,
-               "the server's end of a bare DTLS handshake, as many in a row")
+    yield line(f"WebRTC join, {GROUPS * GROUP} at once in groups of {GROUP}, ms of the media service's CPU", [(ours, busy) for ours, busy, _ in many],
+               "the server's end of a bare DTLS handshake, as many while their clients are at work")
+    yield line("… the same joins", [(ours, alone) for ours, _, alone in many], "the same, as many in a row on an idle machine")
     yield line("… one after the other (aiortc)", pairs, "the same, one after each join")
     kib = [pair[2] / 1024 for pair in pairs]
     yield row(f"memory per WebRTC peer after its handshake, KiB ({PEERS} more each time)", kib, [40], kib, "≤ 40", least=True, beside="limit")
