@@ -148,6 +148,7 @@ let testTargets: [Target] = [
     tests("FloorTests", ["Floor", "Talk", "TestTraits"]),
     tests("TelemetryTests", ["Telemetry"]),
     tests("ThreadsTests", ["Threads"]),
+    tests("ReactorTests", ["Reactor"]),
     tests("ServiceKitTests", ["ServiceKit", "Configuration", "Telemetry", "Web"]),
     tests("CryptoTests", ["Crypto"]),
     tests("SecureRTPTests", ["SecureRTP", "CSRTP", "TestTraits"]),

@@ -102,13 +102,26 @@ import Testing
         for next in [
             group([.member, .owner, .member, .manager, .member, nil]), group([nil, .manager, .owner, nil, .member, .member]), first,
         ] {
-            let (found, audience) = try await database.transaction { connection in
+            let (found, audience, card, listed) = try await database.transaction { connection in
                 try GroupTable.replaceMembers(next, connection)
-                return (try GroupTable.find(gid, connection), try GroupTable.audience(gid, connection))
+                return (
+                    try GroupTable.find(gid, connection), try GroupTable.audience(gid, connection), try GroupCard.visible(gid, connection),
+                    try GroupCard.list(text: nil, member: nil, after: 0, limit: 10, connection)
+                )
             }
             #expect(found == next)
             #expect(audience == next.audience)
+            #expect(card == next.card)
+            #expect(listed == [next.card])
         }
+        // Page by page.
+        var pages: [[Int64]] = []
+        while pages.last?.isEmpty != true {
+            let after = pages.last?.last ?? 0
+            let page = try await database.run { try GroupCard.members(of: gid, after: after, limit: 3, $0).map(\.uid.value) }
+            pages.append(page)
+        }
+        #expect(pages == [[1, 2, 3], [4], []])
         let other = try #require(GroupID(2))
         let (nobody, numbers) = try await database.run { (try GroupTable.audience(other, $0), try GroupTable.numbers(.active, $0)) }
         #expect(nobody.isEmpty)

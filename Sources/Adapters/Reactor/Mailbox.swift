@@ -11,7 +11,7 @@ public final class Mailbox<Message: Sendable>: Sendable {
     private let waiting = Atomic<Bool>(false)
 
     /// An empty mailbox.
-    /// - Parameter capacity: how many messages may wait; a post beyond that is refused.
+    /// - Parameter capacity: how many messages may wait; a post beyond that is refused, unless it must be taken.
     public init(capacity: Int = 1 << 20) {
         self.capacity = capacity
         descriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
@@ -24,11 +24,12 @@ public final class Mailbox<Message: Sendable>: Sendable {
     public var hasMessages: Bool { waiting.load(ordering: .acquiring) }
 
     /// Puts a message in.
+    /// - Parameter must: also where the mailbox is full: for the message that ends its thread.
     /// - Returns: false when the mailbox is full; the message is not taken then.
     @discardableResult
-    public func post(_ message: Message) -> Bool {
+    public func post(_ message: Message, must: Bool = false) -> Bool {
         let (taken, wake) = queue.withLock { queue -> (Bool, Bool) in
-            guard queue.count < capacity else { return (false, false) }
+            guard must || queue.count < capacity else { return (false, false) }
             queue.append(message)
             return (true, queue.count == 1)
         }

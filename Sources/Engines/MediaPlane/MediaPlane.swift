@@ -116,7 +116,7 @@ public final class MediaPlane: Sendable {
         // First: it sends on the workers' sockets.
         desk.stop()
         deskThread.join()
-        for mailbox in mail.mailboxes { mailbox.post(.stop) }
+        for mailbox in mail.mailboxes { mailbox.post(.stop, must: true) }
         for thread in threads { thread.join() }
     }
 }

@@ -57,7 +57,7 @@ struct EventStore: Sendable {
 
         /// Tells that a group has changed.
         func add(_ group: Group) throws {
-            try add(.group, group.gid, atMs: WallClock.nowMs(), audience: group.audience, group.json)
+            try add(.group, group.gid, atMs: WallClock.nowMs(), audience: group.audience, group.card.json)
         }
     }
 

@@ -22,15 +22,6 @@ struct Group: Sendable, Equatable {
     /// Who is shown what happens in the group.
     var audience: Set<Int64> { Set([dispatcher] + (owner.map { [$0.value] } ?? []) + managers.map(\.value)) }
 
-    /// As the API answers it.
-    var json: JSONValue {
-        [
-            "gid": .id(gid), "group_name": .string(name), "dispatcher_id": .int(dispatcher), "owner": owner.map { .id($0) } ?? .null,
-            "managers": .array(managers.map { .id($0) }), "member_count": .int(Int64(members.count)), "mode": .string(mode.rawValue),
-            "options": options.json, "status": .string(status.rawValue), "created_ms": .int(createdMs),
-        ]
-    }
-
     var createRequest: SignalRequest {
         SignalRequest(gid: gid, dispatcher: dispatcher, body: .create(name: name, mode: mode, options: options))
     }
@@ -49,23 +40,6 @@ enum GroupTable {
             "SELECT dispatcher_id AS id FROM groups WHERE gid = ? UNION SELECT uid FROM group_members WHERE gid = ? AND role > 0",
             [.int(gid.value), .int(gid.value)])
         return Set(rows.compactMap { $0.int("id") })
-    }
-
-    /// A page of groups above `after`, those that are rolling back left out.
-    static func list(text: String?, member: UserID?, after: Int64, limit: Int, _ connection: Connection) throws -> [Group] {
-        var conditions = ["status <> 'rolling_back'", "gid > ?"]
-        var values: [SQLValue] = [.int(after)]
-        if let text {
-            conditions.append("(group_name LIKE ? ESCAPE '\\' OR CAST(gid AS TEXT) = ?)")
-            values += [.text(likePattern(text)), .text(text)]
-        }
-        if let member {
-            conditions.append("gid IN (SELECT gid FROM group_members WHERE uid = ?)")
-            values.append(.int(member.value))
-        }
-        values.append(.int(Int64(limit)))
-        return try connection.query("SELECT * FROM groups WHERE \(conditions.joined(separator: " AND ")) ORDER BY gid LIMIT ?", values)
-            .compactMap { try read($0, connection) }
     }
 
     static func all(_ status: GroupStatus, _ connection: Connection) throws -> [Group] {
@@ -132,16 +106,25 @@ enum GroupTable {
             [.int(gid.value), .int(uid.value), .int(Int64(role.rawValue))])
     }
 
+    /// A row of `group_members`.
+    static func member(_ row: Row) -> (uid: UserID, role: Role)? {
+        guard let uid = row.int("uid").flatMap({ UserID($0) }) else { return nil }
+        return (uid, row.int("role").flatMap { Role(rawValue: Int($0)) } ?? .member)
+    }
+
     private static func members(_ gid: GroupID, _ connection: Connection) throws -> [UserID: Role] {
-        var members: [UserID: Role] = [:]
-        for row in try connection.query("SELECT uid, role FROM group_members WHERE gid = ?", [.int(gid.value)]) {
-            guard let uid = row.int("uid").flatMap({ UserID($0) }) else { continue }
-            members[uid] = row.int("role").flatMap { Role(rawValue: Int($0)) } ?? .member
-        }
-        return members
+        let rows = try connection.query("SELECT uid, role FROM group_members WHERE gid = ?", [.int(gid.value)])
+        return Dictionary(uniqueKeysWithValues: rows.compactMap(member))
     }
 
     private static func read(_ row: Row, _ connection: Connection) throws -> Group? {
+        guard var group = read(row) else { return nil }
+        group.members = try members(group.gid, connection)
+        return group
+    }
+
+    /// A row of `groups`, without its members.
+    static func read(_ row: Row) -> Group? {
         guard let gid = row.int("gid").flatMap({ GroupID($0) }), let status = row.text("status").flatMap(GroupStatus.init(rawValue:)) else {
             return nil
         }
@@ -150,7 +133,7 @@ enum GroupTable {
             gid: gid, name: row.text("group_name") ?? "", dispatcher: row.int("dispatcher_id") ?? 0,
             mode: row.text("mode").flatMap(RoomMode.init(rawValue:)) ?? .ptt,
             options: stored.flatMap { try? GroupOptions($0) } ?? GroupOptions(), status: status, createdMs: row.int("created_ms") ?? 0,
-            members: try members(gid, connection))
+            members: [:])
     }
 }
 

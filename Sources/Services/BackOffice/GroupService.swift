@@ -329,13 +329,13 @@ final class GroupService: Sendable {
 
     // MARK: helpers
 
-    /// A group that callers may see.
-    static func visible(_ gid: GroupID, _ connection: Connection) throws -> Group {
-        guard let group = try GroupTable.find(gid, connection), group.status != .rollingBack else {
-            throw Problem.notFound("there is no group \(gid)")
-        }
+    /// A group that callers may see, with all its members.
+    private static func visible(_ gid: GroupID, _ connection: Connection) throws -> Group {
+        guard let group = try GroupTable.find(gid, connection), group.status != .rollingBack else { throw unknown(gid) }
         return group
     }
+
+    static func unknown(_ gid: GroupID) -> Problem { .notFound("there is no group \(gid)") }
 
     private func active(_ gid: GroupID) async throws -> Group {
         let group = try await store.database.run { try Self.visible(gid, $0) }

@@ -15,10 +15,10 @@ struct GroupsAPI: Sendable {
         router.get("/v1/groups", list)
         router.get("/v1/groups/{gid}") { request in
             let gid = try request.pathGroup()
-            return .json(try await database.run { try GroupService.visible(gid, $0) }.json)
+            return .json(try await database.run { try GroupCard.visible(gid, $0) }.json)
         }
         router.on("PATCH", "/v1/groups/{gid}", alter)
-        router.on("DELETE", "/v1/groups/{gid}") { request in .json(try await groups.delete(request.pathGroup()).json, status: 202) }
+        router.on("DELETE", "/v1/groups/{gid}") { request in .json(try await groups.delete(request.pathGroup()).card.json, status: 202) }
         router.get("/v1/groups/{gid}/members", members)
         router.on("PUT", "/v1/groups/{gid}/members/{uid}", setRole)
         router.on("DELETE", "/v1/groups/{gid}/members/{uid}") { request in
@@ -48,9 +48,9 @@ struct GroupsAPI: Sendable {
     private func create(_ request: HTTPRequest, key: IdempotencyKeys.Key?) async throws -> HTTPResponse {
         let draft = try Self.draft(Body(request))
         var keep: (@Sendable (Group, Connection) throws -> Void)?
-        if let key { keep = { group, connection in try key.keep(201, group.json.text, connection) } }
+        if let key { keep = { group, connection in try key.keep(201, group.card.json.text, connection) } }
         let group = try await groups.create(draft, kept: keep)
-        return .json(group.json, status: 201).with("Location", "/v1/groups/\(group.gid)")
+        return .json(group.card.json, status: 201).with("Location", "/v1/groups/\(group.gid)")
     }
 
     private static func draft(_ body: Body) throws(Problem) -> GroupService.Draft {
@@ -74,7 +74,7 @@ struct GroupsAPI: Sendable {
         let after = try query.integer("cursor", in: 0...maximumID) ?? 0
         // One more than asked for tells whether there is a next page.
         let found = try await database.run {
-            try GroupTable.list(text: text, member: member, after: after, limit: limit + 1, $0)
+            try GroupCard.list(text: text, member: member, after: after, limit: limit + 1, $0)
         }
         let items = found.prefix(limit)
         return page(items.map(\.json), next: found.count > limit ? items.last?.gid.description : nil)
@@ -85,19 +85,22 @@ struct GroupsAPI: Sendable {
         let body = try Body(request)
         let (name, options) = (try body.text("group_name"), try body.options())
         guard name != nil || options != nil else { throw Problem.invalid("group_name", "nothing to change: give group_name or options") }
-        return .json(try await groups.alter(gid, name: name, options: options).json)
+        return .json(try await groups.alter(gid, name: name, options: options).card.json)
     }
 
     private func members(_ request: HTTPRequest) async throws -> HTTPResponse {
         let gid = try request.pathGroup()
         let limit = try Query(request).limit()
         let after = try Query(request).integer("cursor", in: 0...maximumID) ?? 0
-        let group = try await database.run { try GroupService.visible(gid, $0) }
-        let rest = group.members.filter { $0.key.value > after }.sorted { $0.key < $1.key }
-        let items = rest.prefix(limit)
+        // One more than asked for tells whether there is a next page.
+        let found = try await database.run { connection in
+            _ = try GroupCard.visible(gid, connection)
+            return try GroupCard.members(of: gid, after: after, limit: limit + 1, connection)
+        }
+        let items = found.prefix(limit)
         return page(
-            items.map { ["uid": .id($0.key), "role": .int(Int64($0.value.rawValue))] },
-            next: rest.count > limit ? items.last?.key.description : nil)
+            items.map { ["uid": .id($0.uid), "role": .int(Int64($0.role.rawValue))] },
+            next: found.count > limit ? items.last?.uid.description : nil)
     }
 
     private func setRole(_ request: HTTPRequest) async throws -> HTTPResponse {
@@ -112,7 +115,7 @@ struct GroupsAPI: Sendable {
     private func live(_ request: HTTPRequest) async throws -> HTTPResponse {
         let gid = try request.pathGroup()
         return try await database.run { connection in
-            _ = try GroupService.visible(gid, connection)
+            _ = try GroupCard.visible(gid, connection)
             return .json(try LiveTable.find(gid, connection).json(gid, LiveTable.participants(gid, connection)))
         }
     }

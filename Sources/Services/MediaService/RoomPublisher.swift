@@ -57,7 +57,7 @@ final class RoomPublisher: Sendable {
 
     /// Hands the producer what was told until now, and stops. Blocks for some milliseconds.
     func stop() {
-        mailbox.post(.stop)
+        mailbox.post(.stop, must: true)
         thread.join()
     }
 

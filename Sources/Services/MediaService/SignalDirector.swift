@@ -110,7 +110,7 @@ final class SignalDirector: Sendable {
 
     /// Stops the thread. Blocks.
     func stop() {
-        mailbox.post(.stop)
+        mailbox.post(.stop, must: true)
         thread.join()
     }
 }

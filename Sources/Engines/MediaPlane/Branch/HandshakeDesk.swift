@@ -46,8 +46,8 @@ final class HandshakeDesk: Sendable {
     /// Its peer is gone. Where too much waits already it ends by its own time.
     func forget(_ key: Key) { mailbox.post(.forget(key)) }
 
-    /// Ends `run`. It is said again until the mailbox takes it, which `run` empties each time.
-    func stop() { while !mailbox.post(.stop) { usleep(Self.gatherUs) } }
+    /// Ends `run`.
+    func stop() { mailbox.post(.stop, must: true) }
 
     /// Works until `stop`.
     func run() {
@@ -138,7 +138,7 @@ final class HandshakeDesk: Sendable {
         /// Gives away what a turn brought. The workers have the keys before their peers have our last word, and with it leave to send media.
         mutating func flush() {
             for worker in ends.indices where !ends[worker].isEmpty {
-                desk.workers[worker].post(.handshakes(ends[worker]))
+                desk.workers[worker].post(.handshakes(ends[worker]), must: true)
                 ends[worker] = []
             }
             for (datagram, path, worker) in outgoing {
