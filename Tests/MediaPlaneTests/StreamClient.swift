@@ -61,6 +61,13 @@ final class StreamClient {
         return Array(bytes.prefix(max(0, count)))
     }
 
+    /// Reads what is there and what comes while the other end still sends; nothing for a while is the end of it.
+    func drain() {
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while poll(&waiting, 1, 100) == 1, recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT)) > 0 {}
+    }
+
     static func framed(_ datagram: [UInt8]) -> [UInt8] {
         let header = StreamFrame.header(datagram.count)
         return [header.0, header.1] + datagram

@@ -184,6 +184,22 @@ private let second: Int64 = 1_000_000_000
         #expect(!connection.hasBacklog)
     }
 
+    /// It has room again, and is gone: of what waits for it the first goes out, and the rest finds nobody.
+    @Test func aSlowPeerThatHangsUpIsForgotten() throws {
+        let port = try port()
+        let client = try StreamClient(port, receiveBuffer: 4_096)
+        port.admit(client)
+        let connection = try #require(port.connection(client.address))
+        let frame = StreamClient.framed([UInt8](repeating: 5, count: 100))
+        for _ in 0..<2_000 where !connection.hasBacklog { frame.withUnsafeBytes { port.send($0, on: connection) } }
+        for _ in 0..<10 { frame.withUnsafeBytes { port.send($0, on: connection) } }
+        try #require(connection.hasBacklog)
+        client.drain()
+        client.hangUp()
+        for _ in 0..<10 where port.count.all > 0 { _ = port.turn() }
+        #expect(port.takeClosed() == [client.address] && !connection.hasBacklog)
+    }
+
     @Test func anAddressOverTCPIsAnotherThanOverUDP() throws {
         let address = try #require(SocketAddress(ip: "192.0.2.1", port: 5))
         #expect(address != address.overTCP && address.overTCP == address.overTCP.overTCP)

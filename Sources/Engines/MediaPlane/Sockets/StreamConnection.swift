@@ -117,16 +117,14 @@ final class StreamConnection {
             guard written == frame.count else { break }
             (done, written) = (done + 1, 0)
         }
-        backlog.removeFirst(done)
+        // Broken in the midst of it, there is nobody for the rest.
+        if isBroken { backlog = [] } else { backlog.removeFirst(done) }
     }
 
     /// - Returns: the bytes that the kernel took.
     private func write(_ bytes: UnsafeRawBufferPointer) -> Int {
         let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
-        if count < 0, errno != EAGAIN, errno != EINTR {
-            isBroken = true
-            backlog = []
-        }
+        if count < 0, errno != EAGAIN, errno != EINTR { isBroken = true }
         return max(0, count)
     }
 }
