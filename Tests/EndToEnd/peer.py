@@ -6,7 +6,6 @@ import numpy
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from harness import Janus
-from relay import Relay
 
 
 class Speech(MediaStreamTrack):
@@ -78,11 +77,11 @@ class Connection:
 class Peer(Connection):
     """One browser-like participant.
 
-    `change` may change the text of its offer. With `tcp` its datagrams go over TCP, all of them."""
+    `change` may change the text of its offer. All its datagrams go by way of a `through`, where one is given."""
 
-    def __init__(self, stack, room, uid, offer_in="join", change=lambda sdp: sdp, tcp=False, **more):
+    def __init__(self, stack, room, uid, offer_in="join", change=lambda sdp: sdp, through=None, **more):
         super().__init__()
-        self.tcp, self.relay = tcp, None
+        self.through, self.relay = through, None
         self.janus = Janus(stack.address["media"]["janus"])
         self.handle, self.room, self.uid = self.janus.attach(), room, uid
         body = {"request": "join", "room": room, "id": uid, "display": f"peer {uid}", "floor": True, **more}
@@ -99,8 +98,8 @@ class Peer(Connection):
         assert "jsep" in answer, answer
         self.answer = answer["jsep"]
         sdp = self.answer["sdp"]
-        if self.tcp:
-            self.relay = self.relay or Relay(sdp)
+        if self.through:
+            self.relay = self.relay or self.through(sdp)
             sdp = self.relay.answer(sdp)
         self.run(self.pc.setRemoteDescription(RTCSessionDescription(sdp, self.answer["type"])))
         return answer["plugindata"]["data"]

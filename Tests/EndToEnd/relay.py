@@ -1,5 +1,55 @@
-"""Carries a peer's datagrams over TCP (RFC 4571), for clients that know UDP only: to the server it is a peer on an active TCP candidate."""
+"""What lies between a peer and the server: a NAT that may forget, or a TCP connection (RFC 4571) for clients that know UDP only."""
 import re, socket, struct, threading
+
+
+def through(sdp, port):
+    """The answer with a port of this machine as the only candidate."""
+    lines = [line for line in sdp.splitlines() if not line.startswith("a=candidate:")]
+    place = lines.index("a=end-of-candidates")
+    return "\r\n".join([*lines[:place], f"a=candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host", *lines[place:]]) + "\r\n"
+
+
+class NAT:
+    """A UDP port of this machine; what comes there goes out by another one, which `rebind` changes."""
+
+    def __init__(self, sdp):
+        """Before the UDP candidate of an answer."""
+        found = re.search(r"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host", sdp)
+        self.server, self.peer = (found[1], int(found[2])), None
+        self.inner = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.inner.bind(("127.0.0.1", 0))
+        self.rebind()
+        threading.Thread(target=self.outwards, daemon=True).start()
+
+    def rebind(self):
+        """From now on the peer is seen at another port; what still comes to the one before is lost."""
+        self.outer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.outer.bind(("127.0.0.1", 0))
+        threading.Thread(target=self.inwards, args=[self.outer], daemon=True).start()
+
+    def answer(self, sdp):
+        return through(sdp, self.inner.getsockname()[1])
+
+    def outwards(self):
+        try:
+            while True:
+                datagram, self.peer = self.inner.recvfrom(2_048)
+                self.outer.sendto(datagram, self.server)
+        except OSError:
+            return
+
+    def inwards(self, outer):
+        try:
+            while True:
+                datagram = outer.recv(2_048)
+                if outer is self.outer and self.peer:
+                    self.inner.sendto(datagram, self.peer)
+        except OSError:
+            return
+
+    def close(self):
+        self.inner.close()
+        self.outer.close()
 
 
 class Relay:
@@ -19,11 +69,8 @@ class Relay:
             threading.Thread(target=work, daemon=True).start()
 
     def answer(self, sdp):
-        """The answer with this relay as the only candidate, so that nothing can go by UDP."""
-        port = self.udp.getsockname()[1]
-        lines = [line for line in sdp.splitlines() if not line.startswith("a=candidate:")]
-        place = lines.index("a=end-of-candidates")
-        return "\r\n".join([*lines[:place], f"a=candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host", *lines[place:]]) + "\r\n"
+        """Nothing can go by UDP."""
+        return through(sdp, self.udp.getsockname()[1])
 
     def outwards(self):
         try:

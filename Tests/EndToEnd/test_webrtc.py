@@ -7,6 +7,7 @@ import requests
 
 from harness import Device, Janus, code, decoded_ms, wait_for
 from peer import Connection, Peer, level, loud, peak, tone
+from relay import NAT, Relay
 from test_console import chromium
 from test_srtp import SecureDevice
 
@@ -87,7 +88,7 @@ def test_a_peer_hears_both_voices_of_a_dual_floor_in_its_one_stream(stack, bus, 
 
 
 def test_a_peer_over_tcp_talks_and_hears_with_a_radio_and_a_peer_over_udp(stack, bus, room, speech):
-    peer, other, radio = Peer(stack, room, 1, tcp=True), Peer(stack, room, 2), Device(stack, room, 3)
+    peer, other, radio = Peer(stack, room, 1, through=Relay), Peer(stack, room, 2), Device(stack, room, 3)
     for one in (peer, other):
         one.wait_up()
     assert peer.floor("request")["state"] == "granted"
@@ -111,7 +112,7 @@ def test_a_peer_over_tcp_talks_and_hears_with_a_radio_and_a_peer_over_udp(stack,
 
 
 def test_a_peer_over_tcp_that_does_not_read_holds_nobody_up(stack, room, speech):
-    slow, radio, other = Peer(stack, room, 1, tcp=True), Device(stack, room, 2), Device(stack, room, 3)
+    slow, radio, other = Peer(stack, room, 1, through=Relay), Device(stack, room, 2), Device(stack, room, 3)
     slow.wait_up()
     slow.relay.reads.clear()
     assert radio.floor("request")["state"] == "granted"
@@ -126,6 +127,31 @@ def test_a_peer_over_tcp_that_does_not_read_holds_nobody_up(stack, room, speech)
     other.floor("release")
     assert len(radio.receive(0.3)[0]) >= 48
     for device in (slow, radio, other):
+        device.close()
+
+
+def test_a_peer_whose_nat_forgets_it_is_heard_and_hears_again(stack, room, speech):
+    # Aiortc says once which pair it uses, and checks that one every five seconds.
+    peer, radio = Peer(stack, room, 1, through=NAT), Device(stack, room, 2)
+    peer.wait_up()
+    assert peer.floor("request")["state"] == "granted"
+    peer.track.say(tone(20.0))
+    assert len(radio.receive(0.2, 10)[0]) >= 10
+    peer.relay.rebind()
+    radio.receive(0.1)
+
+    def is_heard():
+        # The floor goes from who is silent for so long.
+        peer.floor("request")
+        return radio.receive(0.1)[0]
+    wait_for(is_heard, 8, "its voice by the other way")
+    peer.floor("release")
+    assert radio.floor("request")["state"] == "granted"
+    since = time.monotonic()
+    radio.talk([p for p in speech if len(p) > 10][:50])
+    time.sleep(0.4)
+    assert loud(peer.sound(since), 200) > 0.5
+    for device in (peer, radio):
         device.close()
 
 

@@ -123,7 +123,7 @@ extension FuzzTarget {
         else { return }
         let answer = AudioAnswer(
             sessionID: 1, version: 0, ufrag: "abcd", password: "0123456789abcdef0123456789", fingerprint: "sha-256 AA",
-            candidates: [.init(ip: "192.0.2.1", port: 1)], ssrc: 1, cname: "x"
+            candidates: [.init(ip: "192.0.2.1", port: 1)], isActive: offer.setup == .passive, ssrc: 1, cname: "x"
         ).text(for: offer)
         guard let again = try? SessionDescription(parsing: answer) else { preconditionFailure("our answer is no SDP") }
         precondition(again.media.count == description.media.count, "an answer has as many sections as its offer (RFC 3264 §6)")

@@ -48,6 +48,53 @@ private struct Bench {
         #expect(bench.check(from: "a2", nominates: true).outcome.selected == "a2")
     }
 
+    /// Such a peer checks the pair that it nominated, wherever that comes from by now, and says no more that it does.
+    @Test func aRebindingOfAPeerThatNominatesOnceIsFollowedWhenItsPathIsSilent() {
+        var bench = Bench()
+        _ = bench.check(from: "a", nominates: true)
+        // Both are used: nothing moves.
+        for _ in 0..<5 {
+            bench.now += 3_000_000_000
+            #expect(bench.check(from: "b").outcome.selected == nil)
+            bench.now += 3_000_000_000
+            #expect(bench.check(from: "a").outcome.selected == nil)
+        }
+        bench.now += 6_000_000_000
+        #expect(bench.check(from: "a2").outcome.selected == nil)
+        bench.now += 4_000_000_000
+        #expect(bench.check(from: "a2").outcome.selected == "a2")
+        bench.now += 4_000_000_000
+        #expect(bench.check(from: "a").outcome.selected == nil, "it is not left again at once")
+    }
+
+    /// Aggressive nomination (RFC 5245 §2.6): where the peer sends from tells what it uses.
+    @Test func whatThePeerUsesCountsMoreThanWhatItNominates() {
+        var bench = Bench()
+        #expect(bench.check(from: "a", nominates: true).outcome.selected == "a")
+        #expect(bench.check(from: "b", nominates: true).outcome.selected == "b")
+        #expect(bench.agent.heard(on: "x", at: bench.now) == nil, "no check came from there")
+        #expect(bench.agent.heard(on: "a", at: bench.now) == "a")
+        #expect(bench.check(from: "b", nominates: true).outcome.selected == nil)
+        #expect(bench.agent.heard(on: "a", at: bench.now) == nil && bench.agent.selected == "a")
+        // In use no more, the other is chosen; what is late does not take the choice back.
+        bench.now += 2_000_000_000
+        #expect(bench.check(from: "b", nominates: true).outcome.selected == "b")
+        #expect(bench.agent.heard(on: "a", at: bench.now + 100_000_000) == nil)
+        #expect(bench.agent.heard(on: "a", at: bench.now + 600_000_000) == "a")
+    }
+
+    @Test func ofTooManyPathsTheOldestGoesButNotTheSelected() {
+        var bench = Bench()
+        for path in ["a", "b", "c", "d"] { #expect(bench.check(from: path).outcome.left == nil) }
+        #expect(bench.agent.selected == "a")
+        #expect(bench.check(from: "b").outcome.left == nil)
+        #expect(bench.check(from: "e").outcome.left == "c")
+        #expect(bench.agent.paths == ["a", "d", "b", "e"])
+        bench.agent.lose("a")
+        #expect(bench.agent.selected == nil && bench.agent.heard(on: "a", at: bench.now) == nil)
+        #expect(bench.agent.heard(on: "d", at: bench.now) == "d")
+    }
+
     @Test func successIsSealedAndTellsTheAddress() {
         var bench = Bench()
         guard let response = bench.check(from: "a").outcome.response, let message = STUNMessage(response.span) else {

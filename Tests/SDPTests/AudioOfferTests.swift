@@ -55,7 +55,8 @@ extension String {
     private func answer(_ offer: AudioOffer) -> String {
         AudioAnswer(
             sessionID: 42, version: 1, ufrag: "abcd", password: "0123456789abcdef0123456789abcdef", fingerprint: "sha-256 AA:BB",
-            candidates: [.init(ip: "192.0.2.7", port: 10_000), .init(ip: "192.0.2.7", port: 10_000, isTCP: true)], ssrc: 7, cname: "x"
+            candidates: [.init(ip: "192.0.2.7", port: 10_000), .init(ip: "192.0.2.7", port: 10_000, isTCP: true)],
+            isActive: offer.setup == .passive, ssrc: 7, cname: "x"
         ).text(for: offer)
     }
 

@@ -82,7 +82,7 @@ private enum BundledOffers {
     private func answer(_ offer: AudioOffer) -> [String] {
         AudioAnswer(
             sessionID: 42, version: 1, ufrag: "abcd", password: "0123456789abcdef0123456789abcdef", fingerprint: "sha-256 AA:BB",
-            candidates: [.init(ip: "192.0.2.7", port: 10_000)], ssrc: 7, cname: "x"
+            candidates: [.init(ip: "192.0.2.7", port: 10_000)], isActive: false, ssrc: 7, cname: "x"
         ).text(for: offer).split(separator: "\r\n").map(String.init)
     }
 

@@ -41,10 +41,13 @@ final class ServerEnd: VirtualNode {
             switch event {
             case .send(let datagram, let target): network.send(datagram, from: address, to: target)
             case .proved: provedAt = now
+            case .left: break
             case .selected(let path): paths.append(path)
             case .handshake(let step): perform(step, now)
             case .keys(let keys): self.keys.append(keys)
-            case .media: media.append(source)
+            case .media:
+                media.append(source)
+                perform(session.heard(from: source, at: now), from: source, now)
             case .over(let reason):
                 ending = ending ?? (reason, now)
                 handshake = nil
@@ -62,7 +65,9 @@ final class ServerEnd: VirtualNode {
                 settle(.refused(error.description), now)
             }
         case .path(let path): handshake?.move(to: path)
-        case .datagram(let datagram): settle(handshake.flatMap { one in datagram.withUnsafeBytes { one.receive($0, at: now) } }, now)
+        case .datagram(let datagram, let path):
+            handshake?.move(to: path)
+            settle(handshake.flatMap { one in datagram.withUnsafeBytes { one.receive($0, at: now) } }, now)
         }
     }
 
@@ -97,6 +102,9 @@ final class ClientEnd: VirtualNode {
     private var waitMs: Int64 = 100
     private var transactions: Set<[UInt8]> = []
     private(set) var isConnected = false
+    /// Some say with each check that they use this path (libwebrtc), others only once (aioice).
+    var nominatesOnce = false
+    private var hasNominated = false
     private(set) var event = DTLSSession.Event.none
     private(set) var keys: DTLSKeys?
     private(set) var heard = 0
@@ -125,7 +133,8 @@ final class ClientEnd: VirtualNode {
         transactions.insert(transaction)
         lastCheck = STUNMessage.request(
             transaction: transaction, username: "\(remote.ufrag):\(local.ufrag)", password: remote.password, priority: 1_853_817_087,
-            nominates: isConnected, hmac: hmac)
+            nominates: isConnected && !(nominatesOnce && hasNominated), hmac: hmac)
+        hasNominated = isConnected
         network.send(lastCheck, from: address, to: server)
         if isConnected {
             checkAt = now + Int64.random(in: 4_000...6_000, using: &random) * 1_000_000

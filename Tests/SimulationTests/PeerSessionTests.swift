@@ -98,6 +98,17 @@ import Testing
         #expect(world.client.errors.last == 401, "seed \(seed)")
     }
 
+    @Test func aRestartBeforeTheFirstCheckHasItsHalfMinuteAnew() throws {
+        let world = try World(seed: 1, .clean)
+        world.client.isAlive = false
+        let other = ICECredentials(ufrag: "other", password: "another-password-of-22-c")
+        world.network.plan(at: 29 * seconds) { [server = world.server, network = world.network] in
+            server.session.restart(local: other, remote: World.theirs, at: network.now)
+        }
+        world.network.run(until: 100 * seconds) { world.server.ending != nil }
+        #expect(world.server.ending?.reason == .neverChecked && world.server.ending?.at == 59 * seconds)
+    }
+
     @Test(arguments: 1...40 as ClosedRange<UInt64>) func aRebindingInMidTalkMovesThePathWithTheNextCheckAndNotBefore(seed: UInt64) throws {
         let world = try World(seed: seed, NetworkConditions(loss: 20, duplication: 10, delayMs: 10...100))
         try #require(world.getUp(), "seed \(seed)")
@@ -112,6 +123,22 @@ import Testing
         }
         #expect(!tookBeforeMove, "seed \(seed): media of a path that was not proved was taken")
         #expect(world.server.paths == [before, after], "seed \(seed)")
+        #expect(world.server.media.last == after && world.server.keys.count == 1, "seed \(seed)")
+    }
+
+    @Test(arguments: 1...40 as ClosedRange<UInt64>) func aRebindingOfAPeerThatNominatesOnceIsFollowedAfterSomeChecks(seed: UInt64) throws {
+        let world = try World(seed: seed, NetworkConditions(loss: 5, duplication: 10, delayMs: 10...100))
+        world.client.nominatesOnce = true
+        try #require(world.getUp(), "seed \(seed)")
+        world.network.run(until: world.network.now + 2 * seconds)
+        world.talk(for: 60 * seconds)
+        let (before, after) = (world.client.address, VirtualAddress(2, 41_000))
+        world.network.plan(at: world.network.now + 15 * seconds) { [client = world.client] in client.address = after }
+        world.network.run(until: world.network.now + 15 * seconds)
+        #expect(world.server.paths == [before], "seed \(seed)")
+        world.network.run(until: world.network.now + 28 * seconds) { world.server.paths.count == 2 }
+        #expect(world.server.paths == [before, after] && world.server.ending == nil, "seed \(seed)")
+        world.network.run(until: world.network.now + 10 * seconds)
         #expect(world.server.media.last == after && world.server.keys.count == 1, "seed \(seed)")
     }
 

@@ -24,6 +24,8 @@ public struct AudioAnswer: Sendable {
     public var fingerprint: String
     /// The best first.
     public var candidates: [Candidate]
+    /// Whether we begin the DTLS handshake (`a=setup:active`, RFC 5763 §5).
+    public var isActive: Bool
     /// Of what the room sends.
     public var ssrc: UInt32
     /// RTCP's name for us.
@@ -31,11 +33,11 @@ public struct AudioAnswer: Sendable {
 
     /// An answer's parameters.
     public init(
-        sessionID: UInt64, version: Int, ufrag: String, password: String, fingerprint: String, candidates: [Candidate], ssrc: UInt32,
-        cname: String
+        sessionID: UInt64, version: Int, ufrag: String, password: String, fingerprint: String, candidates: [Candidate], isActive: Bool,
+        ssrc: UInt32, cname: String
     ) {
         (self.sessionID, self.version, self.ufrag, self.password) = (sessionID, version, ufrag, password)
-        (self.fingerprint, self.candidates, self.ssrc, self.cname) = (fingerprint, candidates, ssrc, cname)
+        (self.fingerprint, self.candidates, self.isActive, self.ssrc, self.cname) = (fingerprint, candidates, isActive, ssrc, cname)
     }
 
     /// The text.
@@ -103,8 +105,7 @@ public struct AudioAnswer: Sendable {
         lines.add("a=ice-ufrag:", ufrag)
         lines.add("a=ice-pwd:", password)
         lines.add("a=fingerprint:", fingerprint)
-        // We let the peer begin wherever it can: it knows first when a path is there.
-        lines.add("a=setup:", offer.setup == .passive ? "active" : "passive")
+        lines.add("a=setup:", isActive ? "active" : "passive")
         for (place, candidate) in candidates.enumerated() { lines.add(Self.line(candidate, place)) }
         lines.add("a=end-of-candidates")
     }

@@ -192,11 +192,14 @@ public struct STUNMessage: Sendable, Equatable {
         var text = message
         setLength(&text, finalLength)
         var crc: UInt32 = 0xFFFF_FFFF
-        for byte in text {
-            crc ^= UInt32(byte)
-            for _ in 0..<8 { crc = crc & 1 != 0 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
-        }
+        let table = crcTable
+        for byte in text { crc = table[Int(UInt8(truncatingIfNeeded: crc) ^ byte)] ^ crc >> 8 }
         return ~crc ^ 0x5354_554E
+    }
+
+    /// What each byte makes of a CRC-32 (ITU-T V.42, reflected): anybody may send long messages whose fingerprint is to be looked at.
+    private static let crcTable = (0..<256 as Range<UInt32>).map { byte in
+        (0..<8).reduce(byte) { crc, _ in crc & 1 != 0 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
     }
 
     private static func uint16(_ bytes: Span<UInt8>, _ offset: Int) -> UInt16 { UInt16(bytes[offset]) << 8 | UInt16(bytes[offset + 1]) }

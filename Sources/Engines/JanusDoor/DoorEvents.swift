@@ -121,7 +121,7 @@ extension JanusDoor {
         if plane.isOnTCP { candidates.append(AudioAnswer.Candidate(ip: media.address.ip, port: media.address.port, isTCP: true)) }
         let answer = AudioAnswer(
             sessionID: UInt64(handle), version: version, ufrag: media.latch.username, password: media.latch.password,
-            fingerprint: plane.fingerprint, candidates: candidates,
+            fingerprint: plane.fingerprint, candidates: candidates, isActive: media.role == .client,
             ssrc: media.ssrc, cname: "talkburst")
         return ["type": "answer", "sdp": .string(answer.text(for: offer))]
     }

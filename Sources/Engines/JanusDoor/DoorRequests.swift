@@ -156,7 +156,7 @@ extension JanusDoor {
         media.webRTC = WebRTCOffer(
             credentials: ICECredentials(ufrag: offer.ufrag, password: offer.password), fingerprint: fingerprint,
             // RFC 5763 §5: a peer that leaves it to us begins itself, as it knows first when there is a path.
-            role: offer.setup == .passive ? .client : .server)
+            role: offer.setup == .passive ? .client : .server, leavesRole: offer.setup == .actpass)
         return media
     }
 

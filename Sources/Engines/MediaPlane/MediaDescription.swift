@@ -50,9 +50,11 @@ public struct WebRTCOffer: Sendable, Equatable {
     public var fingerprint: DTLSFingerprint
     /// Which part of the DTLS handshake is ours.
     public var role: DTLSSession.Role
+    /// The peer left that to us (`a=setup:actpass`): an association that there is already keeps its roles (RFC 8842 §5.3).
+    public var leavesRole: Bool
     /// Parts of an offer.
-    public init(credentials: ICECredentials, fingerprint: DTLSFingerprint, role: DTLSSession.Role) {
-        (self.credentials, self.fingerprint, self.role) = (credentials, fingerprint, role)
+    public init(credentials: ICECredentials, fingerprint: DTLSFingerprint, role: DTLSSession.Role, leavesRole: Bool) {
+        (self.credentials, self.fingerprint, self.role, self.leavesRole) = (credentials, fingerprint, role, leavesRole)
     }
 }
 
@@ -70,4 +72,6 @@ public struct MediaAnswer: Sendable {
     public var latch: (username: String, password: String)
     /// What we send with, where the participant has SRTP by SDES.
     public var srtp: SRTPKey?
+    /// Which part of a WebRTC peer's DTLS handshake is ours.
+    public var role = DTLSSession.Role.server
 }

@@ -14,13 +14,15 @@ public enum PeerEvent<Address: PeerAddress>: Sendable, Equatable {
     case send([UInt8], to: Address)
     /// A check from there was the peer's own: its integrity is right.
     case proved(Address)
-    /// Media goes there from now on, and comes from there.
+    /// Media goes there from now on.
     case selected(Address)
+    /// One of too many paths: nothing is believed any more that comes from there.
+    case left(Address)
     /// For the peer's ``PeerHandshake``.
     case handshake(HandshakeStep<Address>)
     /// The handshake is done, and the peer is who the signalling said: these are the keys for its media.
     case keys(DTLSKeys)
-    /// The datagram was SRTP or SRTCP: the caller's.
+    /// The datagram was SRTP or SRTCP: the caller's, who says so with `heard` where it is authentic.
     case media
     /// Nothing more comes of this session.
     case over(PeerEnding)

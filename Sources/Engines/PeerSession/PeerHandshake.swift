@@ -6,8 +6,8 @@ public enum HandshakeStep<Address: PeerAddress>: Sendable, Equatable {
     case begin(Address)
     /// The path is another from now on.
     case path(Address)
-    /// A datagram of the peer's.
-    case datagram([UInt8])
+    /// A datagram of the peer's, by this path; what answers it goes there.
+    case datagram([UInt8], from: Address)
 }
 
 /// How a handshake ended.

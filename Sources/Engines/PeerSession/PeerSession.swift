@@ -32,7 +32,7 @@ public final class PeerSession<Address: PeerAddress> {
     public let fingerprint: DTLSFingerprint
     /// Which part of the DTLS handshake is ours (RFC 5763 §5).
     public let role: DTLSSession.Role
-    private let handshakeEndsAt: Int64
+    private var handshakeEndsAt: Int64
     private var agent: ICEAgent<Address>
     /// Once its handshake is done.
     private var dtls: DTLSSession?
@@ -53,6 +53,12 @@ public final class PeerSession<Address: PeerAddress> {
     /// Where media goes; nil: there is no path.
     public var selected: Address? { agent.selected }
 
+    /// Where the peer was proved to be: what comes from there is looked at.
+    public var paths: [Address] { agent.paths }
+
+    /// Nothing more comes of it.
+    public var isOver: Bool { state == .over }
+
     /// When `tick` has something to do, ns; nil: the session is over.
     public var deadline: Int64? {
         switch state {
@@ -64,21 +70,22 @@ public final class PeerSession<Address: PeerAddress> {
 
     // MARK: Datagrams
 
-    /// Takes a datagram of any kind; which one it is, its first byte tells (RFC 7983 §7). DTLS and media count only on the selected path:
-    /// from elsewhere nothing is believed but a check.
+    /// Takes a datagram of any kind; which one it is, its first byte tells (RFC 7983 §7). DTLS and media count only on a path that a
+    /// check has proved.
     /// - Returns: `.media` alone where it is media; nothing where it is garbage, or comes too late or too early.
     public func receive(_ datagram: UnsafeRawBufferPointer, from source: Address, at now: Int64) -> [Event] {
         guard let first = datagram.first else { return [] }
         switch first {
         case 0...3: return STUNMessage(datagram.bindMemory(to: UInt8.self).span).map { receive($0, from: source, at: now) } ?? []
         case 20...63:
-            guard source == agent.selected else { return [] }
+            guard agent.paths.contains(source) else { return [] }
             switch state {
-            case .handshake: return [.handshake(.datagram(Array(datagram)))]
+            // That it is the peer's own will show; until then no media goes anywhere.
+            case .handshake: return heard(from: source, at: now) + [.handshake(.datagram(Array(datagram), from: source))]
             case .up: return dtls.map { hear($0.receive(datagram, at: now)) } ?? []
             case .waiting, .over: return []
             }
-        case 128...191: return state == .up && source == agent.selected ? [.media] : []
+        case 128...191: return state == .up && agent.paths.contains(source) ? [.media] : []
         default: return []
         }
     }
@@ -92,6 +99,7 @@ public final class PeerSession<Address: PeerAddress> {
         if let response = outcome.response { events.append(.send(response, to: source)) }
         guard outcome.isValid else { return events }
         events.append(.proved(source))
+        if let left = outcome.left { events.append(.left(left)) }
         guard let selected = outcome.selected else { return events }
         events.append(.selected(selected))
         switch state {
@@ -104,6 +112,9 @@ public final class PeerSession<Address: PeerAddress> {
         }
         return events
     }
+
+    /// Media that is authentic came from there: the peer sends on that path, and hears on it.
+    public func heard(from source: Address, at now: Int64) -> [Event] { agent.heard(on: source, at: now).map { [.selected($0)] } ?? [] }
 
     /// The handshake's end, as ``PeerHandshake`` tells it; once.
     public func finish(_ end: HandshakeEnd) -> [Event] {
@@ -151,9 +162,11 @@ public final class PeerSession<Address: PeerAddress> {
     public func restart(local: ICECredentials, remote: ICECredentials, at now: Int64) {
         guard local != agent.local || remote != agent.remote else { return }
         agent.restart(local: local, remote: remote, now: now)
+        // Who has another try has its time.
+        if state == .waiting { handshakeEndsAt = now + Self.handshakeNs }
     }
 
-    /// What carried a path is gone (a TCP connection): the next valid check selects its own, nominated or not.
+    /// What carried a path is gone (a TCP connection), or it is somebody else's: what comes next on another selects that.
     public func lose(_ path: Address) { agent.lose(path) }
 
     /// Ends the session from our side.

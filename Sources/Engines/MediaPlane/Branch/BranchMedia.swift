@@ -41,6 +41,10 @@ extension MediaWorker {
         do throws(SRTPError) {
             let size = try RTPHeader.isRTCP(bytes) ? receiver.unprotectRTCP(datagram) : receiver.unprotect(datagram)
             guard isWithin(&transport.bucket, now) else { return }
+            if let peer = transport.peer {
+                let events = peer.heard(from: source, at: now)
+                if !events.isEmpty { perform(events, of: transport) }
+            }
             packet(UnsafeRawBufferPointer(rebasing: datagram[..<size]), from: transport, at: source, now)
         } catch {
             counters.forged.increment()

@@ -24,7 +24,12 @@ extension MediaWorker {
             latch(message, transport, from: source)
             return
         }
-        let events = peer.receive(message, from: source, at: Clocks.monotonicNs())
+        let now = Clocks.monotonicNs()
+        guard transport.checkBucket.take(at: now, Self.checkRate) else {
+            counters.overRate.increment()
+            return
+        }
+        let events = peer.receive(message, from: source, at: now)
         if !events.contains(.proved(source)) { counters.garbage.increment() }
         perform(events, of: transport)
     }
@@ -45,13 +50,17 @@ extension MediaWorker {
 
     private func move(_ transport: Transport, to source: SocketAddress) {
         guard transport.address != source else { return }
-        if let old = transport.address { giveUp(old, of: transport) }
+        // What a peer proved it keeps: it may send from there still, or again.
+        if let old = transport.address, transport.peer?.paths.contains(old) != true { giveUp(old, of: transport) }
         transport.address = source
         take(source, for: transport)
         listen(transport)
     }
 
     // MARK: Peers
+
+    /// How many checks a peer may make: browsers try some twenty a second on all their paths together.
+    private static let checkRate = TokenBucket.Rate(perSecond: 100, burst: 200)
 
     /// A datagram of a peer that is no media yet, or an alert.
     func handshake(
@@ -65,7 +74,7 @@ extension MediaWorker {
         perform(peer.receive(datagram, from: source, at: now), of: transport)
     }
 
-    private func perform(_ events: [PeerEvent<SocketAddress>], of transport: Transport) {
+    func perform(_ events: [PeerEvent<SocketAddress>], of transport: Transport) {
         for event in events {
             switch event {
             case .send(let datagram, let address): send(datagram, to: address)
@@ -74,8 +83,12 @@ extension MediaWorker {
             case .keys(let keys): secure(transport, keys)
             case .over(let ending):
                 forgetHandshake(of: transport)
+                // Nobody is there who would have agreed to what is sent (RFC 7675 §5.1), wherever its participant is by now.
+                silence(transport)
                 report(.link(.isDown(ending.description)), about: transport)
+            case .left(let address): giveUp(address, of: transport)
             case .proved(let address):
+                if sources[address] !== transport { take(address, for: transport) }
                 if address.isTCP { outlet.streams?.prove(address, by: ObjectIdentifier(transport), at: Clocks.monotonicNs()) }
             case .media: break
             }

@@ -98,6 +98,8 @@ extension MediaWorker {
         for address in addresses(of: transport) { map.release(address, of: holder(transport)) }
         host(hosting, transport, in: branch)
         for address in addresses(of: transport) { _ = map.hold(address, holder(transport)) }
+        // What ended on the way was told the old room, which had let go of it.
+        if transport.peer?.isOver == true { report(.link(.isDown("the peer left")), about: transport) }
     }
 
     /// Takes a transport out of its room's streams; its addresses are free.
@@ -118,9 +120,9 @@ extension MediaWorker {
 
     // MARK: Addresses
 
-    /// Where it is, and where it said it was.
+    /// Where it is, where it said it was, and where it was proved to be.
     private func addresses(of transport: Transport) -> Set<SocketAddress> {
-        Set([transport.address, transport.declared].compactMap { $0 })
+        Set([transport.address, transport.declared].compactMap { $0 } + (transport.peer?.paths ?? []))
     }
 
     private func holder(_ transport: Transport) -> PlaneMap.Holder {
@@ -144,9 +146,9 @@ extension MediaWorker {
         if transport.address == address {
             transport.address = nil
             silence(transport)
-            // Its own next check may well come from there.
-            transport.peer?.lose(address)
         }
+        // Its own next check may well come from there.
+        transport.peer?.lose(address)
         if transport.declared == address { transport.declared = nil }
     }
 

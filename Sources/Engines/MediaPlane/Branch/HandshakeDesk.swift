@@ -106,7 +106,9 @@ final class HandshakeDesk: Sendable {
                 guard let handshake = handshakes[key]?.handshake else { return }
                 switch step {
                 case .begin(let path), .path(let path): handshake.move(to: path)
-                case .datagram(let datagram): settle(key, handshake, datagram.withUnsafeBytes { handshake.receive($0, at: now) })
+                case .datagram(let datagram, let path):
+                    handshake.move(to: path)
+                    settle(key, handshake, datagram.withUnsafeBytes { handshake.receive($0, at: now) })
                 }
             case .forget(let key): handshakes[key] = nil
             case .stop: break

@@ -102,6 +102,8 @@ final class Transport {
     var remote = RemoteReception()
     /// How much media and RTCP it may send.
     var bucket = TokenBucket()
+    /// How many ICE checks.
+    var checkBucket = TokenBucket()
     /// How many DTLS records.
     var handshakeBucket = TokenBucket()
     /// Protects what it hears and unprotects what it sends; nil: plain RTP.
@@ -137,7 +139,7 @@ final class Transport {
     var hearsBlend: Bool { dual && terms.media.ssrc != nil }
 
     /// Whether it may be sent media: a WebRTC peer only once there are keys.
-    var isReady: Bool { peer == nil || sender != nil }
+    var isReady: Bool { peer.map { !$0.isOver && sender != nil } ?? true }
 
     /// The SSRC of what it hears.
     var heardSSRC: UInt32 { terms.media.ssrc ?? branch.main.ssrc }
@@ -158,7 +160,7 @@ final class Transport {
         var forgotten: String?
         if terms.latch.username != self.terms.latch.username { (forgotten, olderName) = (olderName, self.terms.latch.username) }
         self.terms = terms
-        if let peer, peer.fingerprint == offer.fingerprint {
+        if let peer, peer.fingerprint == offer.fingerprint, peer.role == offer.role, !peer.isOver {
             peer.restart(local: credentials, remote: offer.credentials, at: now)
         } else {
             peer = newPeer(offer, at: now)

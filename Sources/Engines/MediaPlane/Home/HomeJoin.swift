@@ -168,7 +168,7 @@ extension MediaWorker {
         let media = place.terms.media
         return MediaAnswer(
             address: addresses[place.worker], payloadType: media.payloadType, ssrc: media.ssrc ?? room.main.ssrc,
-            overrideSSRC: room.override?.ssrc, latch: place.terms.latch, srtp: media.srtp?.local)
+            overrideSSRC: room.override?.ssrc, latch: place.terms.latch, srtp: media.srtp?.local, role: media.webRTC?.role ?? .server)
     }
 
     /// A WebRTC peer gets an SSRC that it keeps.
@@ -184,6 +184,9 @@ extension MediaWorker {
         let before = place.terms.media
         var media = prepared(offered)
         media.ssrc = before.ssrc ?? media.ssrc
+        if let old = before.webRTC, let new = offered.webRTC, new.leavesRole, new.fingerprint == old.fingerprint {
+            media.webRTC?.role = old.role
+        }
         // The same credentials again are no restart: ours stay too.
         let isRestart = before.webRTC.map { $0.credentials != offered.webRTC?.credentials } ?? false
         place.terms = MediaTerms(media, latch: isRestart ? newLatch() : place.terms.latch)
