@@ -166,7 +166,7 @@ let testTargets: [Target] = [
     tests("ICETests", ["ICE", "STUN", "Crypto"]),
     tests("SDPTests", ["SDP"]),
     tests("BackOfficeTests", ["BackOffice", "Talk", "Messages", "JSON", "Kafka", "Redis", "Database", "Telemetry", "TestServers"]),
-    tests("MediaServiceTests", ["MediaService", "JSON", "Messages", "Talk"]),
+    tests("MediaServiceTests", ["MediaService", "Configuration", "JSON", "Messages", "Talk"]),
     tests("FileArchiveTests", ["FileArchive", "Configuration", "Crypto", "JSON", "Kafka", "Messages", "ServiceKit", "Talk", "Web"]),
     tests("WebTests", ["Web", "JSON"]),
     tests("ConfigurationTests", ["Configuration", "JSON"]),

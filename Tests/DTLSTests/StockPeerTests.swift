@@ -17,7 +17,10 @@ private final class StockPeer {
     private let ssl: OpaquePointer
     private let (incoming, outgoing): (OpaquePointer?, OpaquePointer?)
 
-    init(_ kind: Kind, suites: String) throws {
+    /// - Parameters:
+    ///   - suites: of DTLS, as OpenSSL names them; so are the profiles of SRTP.
+    ///   - mtu: what a datagram may have, bytes.
+    init(_ kind: Kind, suites: String, profiles: String = "SRTP_AEAD_AES_128_GCM", mtu: Int = 1_200) throws {
         let key = try #require(Self.key(kind))
         defer { EVP_PKEY_free(key) }
         let certificate = try #require(X509_new())
@@ -31,14 +34,14 @@ private final class StockPeer {
         fingerprint = try #require(DTLSFingerprint(of: certificate, .sha256))
         context = try #require(SSL_CTX_new(DTLS_client_method()))
         SSL_CTX_set_cipher_list(context, suites)
-        SSL_CTX_set_tlsext_use_srtp(context, "SRTP_AEAD_AES_128_GCM")
+        SSL_CTX_set_tlsext_use_srtp(context, profiles)
         SSL_CTX_use_certificate(context, certificate)
         SSL_CTX_use_PrivateKey(context, key)
         ssl = try #require(SSL_new(context))
         (incoming, outgoing) = (BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()))
         for bio in [incoming, outgoing] { BIO_ctrl(bio, BIO_C_SET_BUF_MEM_EOF_RETURN, -1, nil) }
         SSL_set_bio(ssl, incoming, outgoing)
-        SSL_ctrl(ssl, DTLS_CTRL_SET_LINK_MTU, 1_200, nil)
+        SSL_ctrl(ssl, DTLS_CTRL_SET_LINK_MTU, mtu, nil)
         SSL_set_connect_state(ssl)
     }
 
@@ -83,16 +86,47 @@ private final class StockPeer {
         arguments: [StockPeer.Kind.ec("P-256"), .ec("P-384"), .ec("P-521"), .rsa(bits: 2_048), .rsa(bits: 4_096), .ed25519],
         ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"])
     fileprivate func peersWithAnyCertificateGetKeys(_ kind: StockPeer.Kind, _ suites: String) throws {
-        let peer = try StockPeer(kind, suites: suites)
-        let session = try DTLSSession(try DTLSIdentity(), .server, fingerprint: peer.fingerprint)
-        var event = DTLSSession.Event.none
-        for _ in 0..<4 where event == .none {
-            event = peer.hear(session.takeOutgoing()).withUnsafeBytes { session.receive($0, at: 0) }
-        }
-        guard case .connected(let keys) = event else {
-            Issue.record("\(event)")
-            return
-        }
+        let keys = try #require(try keys(of: StockPeer(kind, suites: suites)))
         #expect(keys.profile == 7 && keys.exported.count == 56)
+    }
+
+    /// The three of DEVICES.md, by their numbers (RFC 5764 §4.1.2, RFC 7714 §14.2): two keys and two salts are exported.
+    @Test(
+        arguments: [
+            ("SRTP_AEAD_AES_128_GCM", 7, 56), ("SRTP_AEAD_AES_256_GCM", 8, 88), ("SRTP_AES128_CM_SHA1_80", 1, 60),
+            ("SRTP_AES128_CM_SHA1_32:SRTP_AES128_CM_SHA1_80:SRTP_AEAD_AES_256_GCM", 8, 88),
+        ])
+    func theProfileThatWePreferOfThePeersIsTaken(profiles: String, number: UInt16, bytes: Int) throws {
+        let keys = try #require(try keys(of: StockPeer(.ec("P-256"), suites: "ALL", profiles: profiles)))
+        #expect(keys.profile == number && keys.exported.count == bytes)
+    }
+
+    @Test func withoutAProfileInCommonThereAreNoKeys() throws {
+        #expect(try keys(of: StockPeer(.ec("P-256"), suites: "ALL", profiles: "SRTP_AES128_CM_SHA1_32")) == nil)
+    }
+
+    /// RFC 6347 §4.2.3.
+    @Test func aHelloInFragmentsIsRead() throws {
+        let peer = try StockPeer(.rsa(bits: 4_096), suites: "ALL", mtu: 256)
+        #expect(try keys(of: peer, fragmentsAtMost: 256)?.exported.count == 56)
+    }
+
+    /// What the handshake leads to; nil: to nothing.
+    /// - Parameter fragmentsAtMost: no message of the peer's may go in one record.
+    private func keys(of peer: StockPeer, fragmentsAtMost: Int? = nil) throws -> DTLSKeys? {
+        let session = try DTLSSession(try DTLSIdentity(), .server, fingerprint: peer.fingerprint)
+        for _ in 0..<4 {
+            let said = peer.hear(session.takeOutgoing())
+            // A record's header tells its length (RFC 6347 §4.1); what is longer than one comes in more of them.
+            if let fragmentsAtMost, !said.isEmpty {
+                try #require(13 + Int(said[11]) << 8 + Int(said[12]) <= fragmentsAtMost && said.count > fragmentsAtMost)
+            }
+            switch said.withUnsafeBytes({ session.receive($0, at: 0) }) {
+            case .connected(let keys): return keys
+            case .none: continue
+            case .closed, .failed: return nil
+            }
+        }
+        return nil
     }
 }

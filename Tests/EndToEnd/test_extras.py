@@ -1,9 +1,11 @@
 """AudioBridge's administration with a key: forwarders, announcements, open rooms through the door (DEVICES.md, "A. Janus API")."""
-import base64, json, os, socket, struct, subprocess, time
+import base64, json, os, socket, struct, subprocess, threading, time
 
 import pytest
 
+import voice
 from harness import Bus, Device, Janus, Stack, code, wait_for
+from peer import level, tone
 from test_srtp import session
 
 KEY = "let-me-in"
@@ -75,6 +77,28 @@ def test_a_room_is_forwarded_plain_and_encrypted(admin, door, hall, speech):
     talker.talk(speech[:5])
     assert drain(plain) == [] and len(drain(secure)) == 5
     talker.close()
+
+
+def test_an_open_rooms_mix_is_forwarded_plain_and_encrypted(admin, door, gid):
+    assert door.admin({"request": "create", "room": gid, "description": "Open", "mode": "open"})["audiobridge"] == "created"
+    sockets, key = (listener(), listener()), os.urandom(28)
+    for sock, more in zip(sockets, ({}, {"srtp_suite": "AEAD_AES_128_GCM", "srtp_crypto": base64.b64encode(key).decode()})):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        asked = {"request": "rtp_forward", "room": gid, "host": "127.0.0.1", "port": sock.getsockname()[1], **more}
+        assert door.admin(asked)["audiobridge"] == "success"
+    talkers = [Device(admin, gid, uid, floor=False) for uid in (1, 2)]
+    work = [threading.Thread(target=talker.talk, args=[voice.encode(tone(2.0, frequency))]) for talker, frequency in zip(talkers, (440, 1_000))]
+    for one in work:
+        one.start()
+    for one in work:
+        one.join()
+    inbound = session("AEAD_AES_128_GCM", key, True)
+    plain, secure = drain(sockets[0]), [inbound.unprotect(p) for p in drain(sockets[1])]
+    assert len(plain) > 80 and [p[12:] for p in plain] == [p[12:] for p in secure]
+    heard = voice.decode([p[12:] for p in plain])[24_000:72_000]
+    assert level(heard, 440) > 2_000 and level(heard, 1_000) > 2_000 and level(heard, 700) < 200, "both, and nothing else"
+    for talker in talkers:
+        talker.close()
 
 
 @pytest.mark.parametrize("body, expected", [

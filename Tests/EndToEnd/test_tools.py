@@ -2,6 +2,7 @@
 import json, re, signal, subprocess
 
 import pytest
+import requests
 
 from harness import Device, wait_for
 
@@ -47,6 +48,13 @@ def spoken(tmp_path):
 def res(out):
     message = json.loads(out)["signal_msg"]
     return message["signal_type"], message["res"]["code"]
+
+
+def test_what_protects_media_is_told(stack):
+    told = subprocess.run([stack.binaries / "media-service", "--version"], check=True, capture_output=True, text=True, timeout=20).stdout
+    metrics = requests.get(stack.address["media"]["http"] + "/metrics", timeout=5).text
+    name = re.search(r'media_srtp_backend\{name="(.+)"\} 1', metrics)[1]
+    assert re.match(r"intel-ipsec-mb \d|OpenSSL \d", name) and name in told, (told, name)
 
 
 def test_signals_by_hand(stack, run, gid):

@@ -80,6 +80,21 @@ import Testing
         return media
     }
 
+    /// Behind a NAT: what devices are told is not what is bound.
+    @Test(arguments: ["192.0.2.7", "2001:db8::7"]) func theAnnouncedAddressIsTold(ip: String) async throws {
+        bench.plane.stop()
+        let bench = try PlaneBench(workers: 2) { $0.announcedIP = ip }
+        defer { bench.plane.stop() }
+        bench.open(gid)
+        let (peer, radio) = (try BenchSocket(), try BenchSocket())
+        let offered = try await bench.join(try user(1), in: gid, BenchSocket.offer(identity.fingerprint)).media
+        let place = try await bench.join(try user(2), in: gid, radio.media).media
+        #expect(offered.address.ip == ip && place.address.ip == ip && offered.address.port != place.address.port)
+        // The NAT's other side.
+        peer.send(BenchSocket.check(offered.latch), to: try #require(SocketAddress(ip: "127.0.0.1", port: offered.address.port)))
+        #expect(peer.datagram()?.prefix(2) == [1, 1])
+    }
+
     @Test func checksAreAnsweredAtARate() async throws {
         defer { bench.plane.stop() }
         let socket = try BenchSocket()

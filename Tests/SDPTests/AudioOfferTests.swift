@@ -60,6 +60,15 @@ extension String {
         ).text(for: offer)
     }
 
+    @Test func anIPv6AddressIsToldAsOne() throws {
+        let text = AudioAnswer(
+            sessionID: 42, version: 1, ufrag: "abcd", password: "0123456789abcdef0123456789abcdef", fingerprint: "sha-256 AA:BB",
+            candidates: [.init(ip: "2001:db8::7", port: 10_000)], isActive: true, ssrc: 7, cname: "x"
+        ).text(for: try offer(Offers.chromium))
+        #expect(text.contains("c=IN IP6 2001:db8::7\r\n") && text.contains(" udp ") && text.contains(" 2001:db8::7 10000 typ host"))
+        #expect(text.contains("a=setup:active\r\n"))
+    }
+
     @Test func chromium() throws {
         let offer = try offer(Offers.chromium)
         #expect(offer.payloadType == 111 && offer.mid == "0" && offer.isBundled && offer.index == 0 && offer.sections.count == 3)

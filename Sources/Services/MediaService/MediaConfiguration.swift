@@ -48,6 +48,23 @@ public struct MediaConfiguration: Sendable {
         recorder = RecorderSettings(configuration)
     }
 
+    /// The address that devices are told; nil: the one that is listened on.
+    private static func announced(_ section: Section, _ listen: SocketAddress) -> String? {
+        let ip = section.string("announced_ip", default: "")
+        if ip.isEmpty {
+            if listen.isUnspecified {
+                section.reject("host", "devices can't send to \(listen.ip): say in media.announced_ip where they reach this machine")
+            }
+            return nil
+        }
+        guard let address = SocketAddress(ip: ip, port: 0) else {
+            section.reject("announced_ip", "\(ip) is not an IP address")
+            return nil
+        }
+        if address.isUnspecified { section.reject("announced_ip", "devices can't send to \(ip)") }
+        return ip
+    }
+
     private static func media(_ configuration: Configuration, _ rooms: Section) -> MediaSettings {
         let section = configuration.section("media")
         let host = ListenSettings.host(section)
@@ -62,8 +79,7 @@ public struct MediaConfiguration: Sendable {
         }
         media.shareFrom = section.int("share_from", default: 2_000, in: 1...1_000_000)
         media.tcp = section.bool("tcp", default: true)
-        let announced = section.string("announced_ip", default: "")
-        media.announcedIP = announced.isEmpty ? nil : announced
+        media.announcedIP = Self.announced(section, listen)
         media.socketBufferBytes = section.int("socket_buffer_bytes", default: 4 << 20, in: 65_536...(1 << 30))
         media.packetsPerSecond = section.int("packets_per_second", default: 120, in: 10...10_000)
         media.packetBurst = section.int("packet_burst", default: 50, in: 1...10_000)

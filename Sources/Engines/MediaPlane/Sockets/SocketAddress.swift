@@ -108,7 +108,7 @@ public struct SocketAddress: PeerAddress, CustomStringConvertible {
     public var description: String { (isIPv4 ? "\(ip):\(port)" : "[\(ip)]:\(port)") + (isTCP ? "/tcp" : "") }
 
     /// Whether it is 0.0.0.0 or ::, which stand for all of this machine's.
-    var isUnspecified: Bool { high == 0 && (low == 0 || low == SocketAddress.mapped) }
+    public var isUnspecified: Bool { high == 0 && (low == 0 || low == SocketAddress.mapped) }
 
     /// Whether media may never be sent there: unspecified, multicast or broadcast.
     var isUnusable: Bool {
