@@ -208,9 +208,10 @@ def talk(one, port, first, count, rate=50, payload_type=100, ssrc=77):
     subprocess.run([str(word) for word in words], check=True, pass_fds=[one.fileno()], timeout=count / rate + 30)
 
 
-def bare_loop(ports, count, rate=50):
-    """Packets per CPU-second of sendmmsg alone."""
-    done = subprocess.run([program("bare_sendmmsg"), "loop", str(count), str(rate)], input="\n".join(map(str, ports)), check=True,
+def bare_loop(ports, count, rate=50, loop=None):
+    """Packets per CPU-second of sendmmsg alone, or of another loop."""
+    words = [loop] if loop else [program("bare_sendmmsg"), "loop"]
+    done = subprocess.run([*words, str(count), str(rate)], input="\n".join(map(str, ports)), check=True,
                           capture_output=True, text=True, timeout=count / rate * 5 + 30)
     sent, used = done.stdout.split()
     return int(sent) / float(used)

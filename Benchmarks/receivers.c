@@ -1,10 +1,11 @@
 // Thousands of listeners in one process: UDP sockets on loopback that are read as live ones are.
 // usage: receivers COUNT | receivers fds FD…     (sockets of its own, or of who starts it)
 // Prints their ports as a JSON list. Then, a line of input each: "reset" forgets all, "report" prints one line of JSON,
-// "raw": they are no RTP, all are counted; the end of input ends it.
+// "raw": they are no RTP, all are counted; "sealed": they are SRTP, but for some; the end of input ends it.
 //
 // When a packet was out is the kernel's own time of it (SO_TIMESTAMPNS: as it is put into the listener's socket), so that a reader which
-// waits for a core blames nobody. Of packets from talker.c or bare_sendmmsg.c the time until the last listener had it is told, by packet.
+// waits for a core blames nobody. Of packets from talker.c or bare_sendmmsg.c the time until the last listener had it is told, by packet. What
+// is sealed is known by its RTP timestamp, and when it was sent is known from a listener who hears the same packet as it is.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,10 +23,12 @@
 
 #define BATCH 16
 #define PACKETS (1 << 16)
+// What talker.c sends, octets; sealed it is longer.
+#define TOLD 72
 #define NAP_NS 4000000
-static struct { uint32_t count; int64_t last; } packets[PACKETS];
+static struct { uint32_t count; int64_t last, sent; } packets[PACKETS];
 static long received, octets, counted;
-static int raw;
+static int raw, sealed;
 static int64_t offset;
 
 static int64_t now(clockid_t clock) {
@@ -40,11 +43,14 @@ static void take(const unsigned char *data, int length, struct msghdr *header) {
     received++;
     octets += length;
     // 12 octets of RTP, Opus's TOC, when it was sent (CLOCK_MONOTONIC), its number, 1 where its time counts.
-    if (length < 26 || data[0] != 0x80 || data[12] != 0x48 || data[25] != 1) return;
-    int64_t sent, arrived = 0;
-    uint32_t index;
-    memcpy(&sent, data + 13, 8);
+    int is_told = length >= 26 && (!sealed || length == TOLD) && data[0] == 0x80 && data[12] == 0x48 && data[25] == 1;
+    if (!is_told && !(sealed && length > TOLD)) return;
+    int64_t sent = 0, arrived = 0;
+    uint32_t index, timestamp;
+    if (is_told) memcpy(&sent, data + 13, 8);
     memcpy(&index, data + 21, 4);
+    memcpy(&timestamp, data + 4, 4);
+    if (sealed) index = ntohl(timestamp) / 960 % PACKETS;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS) {
             struct timespec t;
@@ -55,7 +61,8 @@ static void take(const unsigned char *data, int length, struct msghdr *header) {
     if (index >= PACKETS || !arrived) return;
     counted++;
     packets[index].count++;
-    if (arrived - sent > packets[index].last) packets[index].last = arrived - sent;
+    if (is_told) packets[index].sent = sent;
+    if (arrived > packets[index].last) packets[index].last = arrived;
 }
 
 static void drain(int fd) {
@@ -82,11 +89,11 @@ static void report(void) {
     static int64_t times[PACKETS];
     int n = 0, most = 0, complete = 0;
     for (int i = 0; i < PACKETS; i++) {
-        if (!packets[i].count) continue;
-        times[n++] = packets[i].last;
+        if (!packets[i].sent) continue;
+        times[n++] = packets[i].last - packets[i].sent;
         if ((int)packets[i].count > most) most = packets[i].count;
     }
-    for (int i = 0; i < PACKETS; i++) complete += most && (int)packets[i].count == most;
+    for (int i = 0; i < PACKETS; i++) complete += packets[i].sent && most && (int)packets[i].count == most;
     qsort(times, n, sizeof *times, ascending);
     double p50 = n ? times[n / 2] / 1e6 : 0, p99 = n ? times[n * 99 / 100] / 1e6 : 0, max = n ? times[n - 1] / 1e6 : 0;
     printf("{\"received\": %ld, \"octets\": %ld, \"timed\": %ld, \"packets\": %d, \"listeners\": %d, \"complete\": %d, "
@@ -128,8 +135,8 @@ int main(int argc, char **argv) {
             char line[64];
             ssize_t length = read(0, line, sizeof line);
             if (length == 0 || (length < 0 && errno != EAGAIN)) return 0;
-            if (length > 0 && !strncmp(line, "raw", 3)) {
-                raw = 1;
+            if (length > 0 && (!strncmp(line, "raw", 3) || !strncmp(line, "sealed", 6))) {
+                *(line[0] == 'r' ? &raw : &sealed) = 1;
                 printf("{}\n");
                 fflush(stdout);
             } else if (length > 0 && !strncmp(line, "reset", 5)) {
