@@ -95,6 +95,8 @@ function balance() {
   }
 }
 
+export const isTalking = () => now.isTalking;
+
 /** How much of a strip is let through: 1 where nothing ducks it. */
 export const ducking = (gid) => strips.get(gid)?.ducking ?? 1;
 

@@ -1,7 +1,7 @@
 // The last talks of the chosen group at the press of a key, while monitoring goes on in the background.
 import { call } from "./api.js";
 import { byId, isWriting } from "./dom.js";
-import { context, setBusy } from "./mixer.js";
+import { context, isTalking, setBusy } from "./mixer.js";
 import { names, state } from "./model.js";
 import { locale, t } from "./words.js";
 
@@ -12,17 +12,23 @@ let list = { gid: null, talks: [] };
 /** Which of the list: 0 is the latest; null: none. */
 let place = null;
 let note = "";
+/** Rises with all that is asked for: what comes for an earlier turn is no longer wanted. */
+let turn = 0;
 
 /** Plays one of the last talks: `step` 0 is the latest, otherwise so many earlier (or later) than the one before. */
 async function play(step) {
   const gid = state.selected;
-  if (gid === null) return;
+  if (gid === null || isTalking()) return;
+  turn += 1;
+  const mine = turn;
   const isOther = list.gid !== gid;
   if (step === 0 || isOther || place === null) {
     try {
-      list = { gid, talks: (await call("GET", `/v1/talks?gid=${gid}&limit=20`)).items };
+      const { items } = await call("GET", `/v1/talks?gid=${gid}&limit=20`);
+      if (mine !== turn) return;
+      list = { gid, talks: items };
     } catch (error) {
-      return stop(error.message);
+      return mine === turn && stop(error.message);
     }
     place = 0;
   } else {
@@ -43,6 +49,7 @@ async function play(step) {
 const rate = () => (byId("speed").getAttribute("aria-pressed") === "true" ? 1.5 : 1);
 
 function stop(why = "") {
+  turn += 1;
   note = why;
   audio.pause();
   audio.removeAttribute("src");
@@ -52,6 +59,7 @@ function stop(why = "") {
 
 /** Somebody wants to talk: what is replayed must not go on the air. */
 export function stopReplay() {
+  turn += 1;
   if (!audio.paused) stop();
 }
 
@@ -82,7 +90,7 @@ export function startReplay() {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || isWriting(event)) return;
     if (event.key === "r" || event.key === "R") play(audio.paused ? 0 : 1);
-    if (event.key === "Escape" && place !== null) stop();
+    if (event.key === "Escape") stop();
   });
   showReplay();
 }

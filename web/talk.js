@@ -20,6 +20,8 @@ let isWarned = false;
 export const voice = new Voice({
   changed(channel, before) {
     if (channel.mine !== before) sound(channel, before);
+    // What was replayed while we waited must not go on the air.
+    if (channel.mine === "granted" && before !== "granted") stopReplay();
     set(channel.gid, { isTalking: channel.talkers.length > 0 });
     duck();
     showTalk();
