@@ -3,7 +3,10 @@ import { microphone } from "./microphone.js";
 import { silence } from "./mixer.js";
 
 const plugin = "janus.plugin.audiobridge";
+const firstMs = 1000;
 const longestMs = 10_000;
+/** How long an answer of the floor may take. */
+const patienceMs = 2000;
 
 export class Channel {
   /** waiting, joining, on */
@@ -20,15 +23,20 @@ export class Channel {
   untilMs = null;
   isEmergency = false;
   isHeld = false;
+  /** What is asked for while it is held: request or emergency. */
+  action = "request";
+  /** Our emergency: none; due, until the floor has answered it, whatever breaks and whoever lets go meanwhile; then out or refused. */
+  alarm = "none";
   queues = true;
   /** Who is heard, but for us. */
   #heard = new Map();
   #voice;
   #handle = null;
   #attempt = 0;
-  #pauseMs = 1000;
+  #pauseMs = firstMs;
   #timer = 0;
   #settle = 0;
+  #repeat = 0;
 
   /** `voice` tells who joins and hears of what happens. */
   constructor(voice, gid) {
@@ -73,11 +81,12 @@ export class Channel {
         if (!isMine()) return;
         if (!isUp) return this.#failed(reason || "noMedia");
         clearTimeout(this.#timer);
-        this.#pauseMs = 1000;
+        this.#pauseMs = firstMs;
         this.state = "on";
         this.problem = "";
         this.#changed();
-        if (this.isHeld) this.#ask("request");
+        if (this.isHeld) this.#ask();
+        else if (this.alarm === "due") this.#raise();
       },
     });
   }
@@ -92,6 +101,7 @@ export class Channel {
   leave() {
     this.#begin("waiting");
     clearTimeout(this.#settle);
+    clearTimeout(this.#repeat);
   }
 
   #begin(state) {
@@ -107,7 +117,9 @@ export class Channel {
   #failed(problem) {
     this.problem = problem;
     this.#begin("waiting");
-    this.#timer = setTimeout(() => this.#voice.join(this), this.#pauseMs * (0.8 + Math.random() * 0.4));
+    // An emergency waits for no long pause.
+    const pauseMs = this.alarm === "due" ? firstMs : this.#pauseMs;
+    this.#timer = setTimeout(() => this.#voice.join(this), pauseMs * (0.8 + Math.random() * 0.4));
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestMs);
     this.#forget("lost");
   }
@@ -133,8 +145,9 @@ export class Channel {
       for (const { id, display, talking } of data.participants) if (talking) this.#hear({ uid: id, display });
     }
     if (data.error_code === undefined) return;
-    if (this.state === "on") this.#mineIs("denied", { cause: data.error });
-    else failed(data.error);
+    // An emergency was not understood rather than refused: another join may do.
+    if (this.state !== "on" || this.alarm === "due") failed(data.error);
+    else this.#mineIs("denied", { cause: data.error });
   }
 
   #hear(talker) {
@@ -151,9 +164,10 @@ export class Channel {
       this.untilMs = duration === undefined ? null : Date.now() + duration * 1000;
       if (this.isHeld) this.#mineIs("granted");
       else this.#send("release");
+      if (this.isEmergency) this.#answered("out");
     } else if (state === "taken" && holder === this.#voice.uid) {
-      // From before a break: nobody holds the button any more.
-      if (this.mine !== "granted") this.#send("release");
+      // From before a break: where nobody holds the button any more, it is given back.
+      if (this.mine !== "granted" && !this.isHeld) this.#send("release");
     } else if (state === "taken" || state === "idle") {
       this.talker = state === "taken" ? { uid: holder, display, isEmergency: tier === "emergency" } : null;
       // Taken away without a word: nothing was heard of us for too long.
@@ -163,9 +177,13 @@ export class Channel {
       // Cause 3 answers packets that were on their way when the floor was gone already.
       if (this.mine === "granted" || this.mine === "asking") this.#mineIs("revoked", { cause });
     } else if (state === "queued") {
+      // An emergency that was let go of before it could be told has no voice to wait for.
+      if (this.alarm === "due" && !this.isHeld) this.#send("release");
       this.#mineIs(position === null || !this.isHeld ? "none" : "queued", { position });
+      this.#answered("out");
     } else if (state === "denied") {
       this.#mineIs("denied", { cause, retryMs });
+      this.#answered("refused");
     }
   }
 
@@ -199,22 +217,51 @@ export class Channel {
   }
 
   #send(action) {
-    this.#handle?.send({ message: { request: "floor", action, queue: this.queues }, error: (reason) => this.#mineIs("denied", { cause: reason }) });
+    this.#handle?.send({
+      message: { request: "floor", action, queue: this.queues },
+      error: (reason) => (action === "emergency" ? this.#failed(String(reason)) : this.#mineIs("denied", { cause: reason })),
+    });
   }
 
-  #ask(action) {
-    this.#mineIs("asking");
-    this.#settle = setTimeout(() => this.#mineIs("denied", { cause: "noAnswer" }), 2000);
-    this.#send(action);
+  #ask() {
+    // Who talks already goes on while the emergency is told.
+    if (this.mine !== "granted") this.#mineIs("asking");
+    if (this.action === "emergency") return this.#raise();
+    this.#settle = setTimeout(() => this.#mineIs("denied", { cause: "noAnswer" }), patienceMs);
+    this.#send("request");
+  }
+
+  /** Tells of the emergency, again and again until the floor has answered. */
+  #raise() {
+    this.alarm = "due";
+    clearTimeout(this.#repeat);
+    this.#repeat = setTimeout(() => this.alarm === "due" && this.state === "on" && this.#raise(), patienceMs);
+    this.#send("emergency");
+  }
+
+  #answered(alarm) {
+    if (this.alarm !== "due") return;
+    this.alarm = alarm;
+    this.#voice.alarmed(this);
+  }
+
+  /** What is spoken goes out from now on: there is a microphone, or another one. */
+  microphoneCame() {
+    if (this.mine === "granted") this.#open(true);
   }
 
   /** The button is down; `action` is request or emergency. Asks at once, or as soon as the group is joined. */
   press(action = "request") {
     this.isHeld = true;
+    if (action === "emergency") this.alarm = "due";
+    // No ordinary press takes the place of an emergency that is still to be told.
+    this.action = this.alarm === "due" ? "emergency" : action;
     // Pressed again before the last syllable was over.
-    if (this.mine === "granted" && action === "request") return clearTimeout(this.#settle);
-    if (this.state === "on") this.#ask(action);
-    else this.#changed();
+    if (this.mine === "granted") clearTimeout(this.#settle);
+    if (this.mine === "granted" && this.action === "request") return;
+    if (this.state === "on") return this.#ask();
+    if (this.alarm === "due") this.#voice.hurry(this);
+    this.#changed();
   }
 
   /** The button is up. */

@@ -2,7 +2,7 @@
 import { call } from "./api.js";
 import { byId, el, toast } from "./dom.js";
 import { names, render, room, select, state } from "./model.js";
-import { hold, holdByPointer, letGo, voice } from "./talk.js";
+import { aim, hold, holdByPointer, letGo, voice } from "./talk.js";
 import { tone } from "./tones.js";
 import { t } from "./words.js";
 
@@ -10,15 +10,22 @@ const holdMs = 1000;
 let timer = 0;
 let shown = "";
 
+/** Where everybody talks at once, the server takes no emergencies; of a group not known yet the server decides. */
+const hasAlarms = (gid) => (state.groups.get(gid)?.mode ?? "ptt") === "ptt";
+
 function begin() {
   const button = byId("alarm");
-  if (state.selected === null || button.classList.contains("held")) return;
+  const gid = aim();
+  if (gid === null || button.classList.contains("held")) return;
+  if (!hasAlarms(gid)) return toast(t("noAlarm"));
   button.classList.add("held");
+  // Nobody who does hold is to read any longer that it has to be held.
+  byId("toast").classList.remove("on");
   byId("say").textContent = t("holdOn");
   timer = setTimeout(() => {
     button.classList.add("sent");
     // From here on it talks, as long as it is held.
-    hold("alarm", "emergency");
+    hold("alarm", "emergency", gid);
   }, holdMs);
 }
 
@@ -42,8 +49,21 @@ async function acknowledge(gid) {
   }
 }
 
+/** The button: where there are no emergencies it is not offered, and says why. */
+function showAlarm() {
+  const button = byId("alarm");
+  const isOff = aim() !== null && !hasAlarms(aim());
+  const why = t(isOff ? "noAlarm" : "emergencyHint");
+  if (button.title === why) return;
+  button.title = why;
+  // Not `disabled`: a button that takes no focus could not tell its reason to who sees nothing.
+  button.setAttribute("aria-disabled", isOff);
+  button.setAttribute("aria-label", isOff ? `${t("emergency")}: ${why}` : t("emergency"));
+}
+
 /** The banner: who and where, one line for each group. */
 export function showEmergencies() {
+  showAlarm();
   const alarmed = [...state.groups.keys()].filter((gid) => room(gid).isAlarmed);
   const lines = alarmed.map((gid) => {
     const live = room(gid);

@@ -27,12 +27,20 @@ export const voice = new Voice({
     showTalk();
     shown.strips();
   },
+  alarmed(channel) {
+    if (channel.alarm === "refused") toast(`${t("alarmRefused")}: ${reason(channel)}`);
+    else if (isMicrophoneLost()) tellUnheard(channel);
+    else if (!channel.isHeld) toast(t("alarmOutIn", names.group(channel.gid)));
+    showTalk();
+    shown.strips();
+  },
   heard: (channel, track) => feed(channel.gid, track),
   ended(channel, why) {
     drop(channel.gid);
     duck();
     if (why === "destroyed") forget(channel.gid);
-    toast(t(why === "kicked" ? "kickedFrom" : "closedGroup", names.group(channel.gid)));
+    const text = t(why === "kicked" ? "kickedFrom" : "closedGroup", names.group(channel.gid));
+    toast(channel.alarm === "due" ? t("alarmLost", text) : text);
     tone("trouble");
     if (target === channel.gid) letGo();
     refresh();
@@ -106,23 +114,30 @@ export function becomeDispatcher() {
 
 // MARK: talking
 
-export async function hold(how, action = "request") {
+/** The group that the buttons are for. */
+export const aim = () => target ?? state.selected;
+
+/** Begins to talk, or an emergency, in the group that is talked to already, else in the `wanted` one. */
+export async function hold(how, action = "request", wanted = state.selected) {
   if (held.has(how)) return;
   held.add(how);
   context.resume();
   stopReplay();
   if (held.size > 1 && action === "request") return;
-  const gid = target ?? state.selected;
+  const gid = target ?? wanted;
   if (gid === null) return;
   target = gid;
-  // Where it is open already, asking waits for nothing.
-  if (microphone.state !== "on" && !(await openMicrophone())) {
-    tone("trouble");
-    letGo();
-    return;
-  }
-  // Let go meanwhile, or held for another group: this one is not on the air for that.
-  if (!held.has(how) || target !== gid) return;
+  const isOpen = microphone.state === "on";
+  // Where the microphone is open, asking waits for nothing; an emergency never does: it counts without a voice too.
+  if (isOpen || action === "emergency") press(gid, action);
+  if (isOpen) return;
+  if (!(await openMicrophone())) return unheard(gid, action);
+  // Let go meanwhile, or held for another group: this one is not on the air for that. Of an emergency nothing was heard so far, so the
+  // floor may be gone again: it is asked for once more.
+  if (held.has(how) && target === gid) press(gid, action);
+}
+
+function press(gid, action) {
   if (!voice.channels.has(gid)) monitor(gid, true);
   const channel = voice.channels.get(gid);
   if (!channel) return letGo();
@@ -130,6 +145,17 @@ export async function hold(how, action = "request") {
   if (channel.state !== "on") tone("trouble");
   channel.press(action);
 }
+
+/** There is no microphone: the floor is given back, but an emergency stands. */
+function unheard(gid, action) {
+  tone("trouble");
+  letGo();
+  const channel = voice.channels.get(gid);
+  // Where it is still due, it is told when it has gone out.
+  if (action === "emergency" && channel?.alarm === "out") tellUnheard(channel);
+}
+
+const tellUnheard = (channel) => toast(t("alarmUnheardIn", names.group(channel.gid), t(`microphone_${microphone.state}`)));
 
 export function letGo(how) {
   if (how === undefined) held.clear();
@@ -193,13 +219,19 @@ function reason(channel) {
 const troubles = new Set(["noAnswer", "noMedia"]);
 export const trouble = (text) => (troubles.has(text) ? t(text) : text);
 
+const isMicrophoneLost = () => ["denied", "missing", "insecure", "failed"].includes(microphone.state);
+
 /** State, headline and second line of a group's button. */
 export function picture(gid) {
   const channel = voice.channels.get(gid);
   const group = names.group(gid);
   const others = channel?.talkers ?? [];
-  if (microphone.state in { denied: 1, missing: 1, insecure: 1, failed: 1 } && (!channel || channel.state === "on") && others.length === 0) {
-    return ["trouble", t("noMicrophone"), t(`microphone_${microphone.state}`)];
+  if (channel?.alarm === "due" && channel.mine !== "granted") {
+    return channel.state === "on" ? ["asking", t("alarmAsking"), group] : ["trouble", t("alarmDue"), t("alarmDueWhy", group)];
+  }
+  if (isMicrophoneLost() && (!channel || channel.state === "on") && others.length === 0) {
+    const isAlarmed = room(gid).emergencies.has(state.dispatcher);
+    return ["trouble", t(isAlarmed ? "alarmUnheard" : "noMicrophone"), t(`microphone_${microphone.state}`)];
   }
   if (!channel) return ["off", t("notMonitored"), t("pressToMonitor", group)];
   if (channel.mine === "revoked") return ["revoked", t("cutOff"), reason(channel)];
@@ -207,9 +239,12 @@ export function picture(gid) {
     const why = voice.isUp ? channel.problem : voice.problem;
     return [why ? "trouble" : "joining", t(why ? "noVoice" : "joining"), why ? t("tryingAgain", trouble(why)) : group];
   }
+  if (channel.mine === "granted" && channel.isEmergency && microphone.state === "asking") {
+    return ["trouble", t("alarmUnheard"), t("microphone_asking")];
+  }
   if (channel.mine === "granted") return ["granted", t(channel.isEmergency ? "youTalkEmergency" : "youTalk"), others.length > 0 ? saying(others) : group];
   if (channel.mine === "queued") return ["queued", t("waiting", channel.position), others.length > 0 ? saying(others) : group];
-  if (channel.mine === "denied") return ["denied", t("busy"), reason(channel)];
+  if (channel.mine === "denied") return ["denied", t(channel.action === "emergency" ? "alarmRefused" : "busy"), reason(channel)];
   if (channel.mine === "asking") return ["asking", t("asking"), group];
   if (others.length > 0) return ["taken", saying(others), t(channel.talker ? "holdAnyway" : "holdToJoinIn", group)];
   return ["ready", t("holdToTalk"), group];
@@ -218,7 +253,7 @@ export function picture(gid) {
 let said = "";
 /** Draws the button. Called by what happened itself: nothing waits for the next frame. */
 export function showTalk() {
-  const gid = target ?? state.selected;
+  const gid = aim();
   const bar = byId("talkbar");
   bar.hidden = gid === null;
   if (gid === null) return;
@@ -280,6 +315,7 @@ export function startTalking(views) {
   byId("wait").setAttribute("aria-pressed", localStorage.getItem("wait") !== "false");
   byId("mic").onchange = ({ target: select }) => chooseMicrophone(select.value);
   watchMicrophone(() => {
+    if (microphone.state === "on") for (const channel of voice.channels.values()) channel.microphoneCame();
     showDevices();
     showTalk();
   });

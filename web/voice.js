@@ -39,7 +39,7 @@ export class Voice {
   #timer = 0;
   #watch = 0;
 
-  /** `listener` has changed(channel, before), heard(channel, track), ended(channel, why) and link(). */
+  /** `listener` has changed(channel, before), alarmed(channel), heard(channel, track), ended(channel, why) and link(). */
   constructor(listener) {
     this.listener = listener;
     addEventListener("online", () => !this.isUp && this.channels.size > 0 && this.#connect());
@@ -82,8 +82,18 @@ export class Voice {
     if (this.isUp && this.channels.get(channel.gid) === channel) channel.join(this.#janus);
   }
 
+  /** An emergency is to be told: the pause before the next attempt is over. */
+  hurry(channel) {
+    if (!this.isUp && this.problem) this.#connect();
+    else if (channel.state === "waiting") this.join(channel);
+  }
+
   changed(channel, before) {
     if (this.channels.get(channel.gid) === channel) this.listener.changed(channel, before);
+  }
+
+  alarmed(channel) {
+    this.listener.alarmed(channel);
   }
 
   heard(channel, track) {
@@ -144,7 +154,8 @@ export class Voice {
     this.problem = problem;
     this.#end()?.destroy({ unload: true, notifyDestroyed: false });
     for (const channel of this.channels.values()) channel.lost();
-    this.#timer = setTimeout(() => this.#connect(), this.#pauseMs * (0.8 + Math.random() * 0.4));
+    const isUrgent = [...this.channels.values()].some((one) => one.alarm === "due");
+    this.#timer = setTimeout(() => this.#connect(), (isUrgent ? firstMs : this.#pauseMs) * (0.8 + Math.random() * 0.4));
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestMs);
     this.listener.link();
   }
