@@ -14,7 +14,9 @@ def pytest_addoption(parser):
 
 
 # What no broker can change: media's keys and paths, browsers, the page.
-ONCE = {"test_console.py", "test_srtp.py", "test_together.py", "test_webrtc.py"}
+ONCE = {
+    "test_console.py", "test_console_emergencies.py", "test_console_hands.py", "test_console_states.py", "test_srtp.py", "test_together.py",
+    "test_webrtc.py"}
 
 
 def pytest_collection_modifyitems(config, items):

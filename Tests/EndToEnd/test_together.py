@@ -8,8 +8,8 @@ import requests
 
 import voice
 from harness import Device, wait_for
+from page import chromium
 from peer import Peer
-from test_console import chromium
 from test_srtp import SecureDevice
 
 

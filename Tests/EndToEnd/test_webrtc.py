@@ -7,8 +7,8 @@ import requests
 
 from harness import Device, Janus, code, decoded_ms, wait_for
 from peer import Connection, Peer, level, loud, peak, tone
+from page import chromium
 from relay import NAT, Relay
-from test_console import chromium
 from test_srtp import SecureDevice
 
 
