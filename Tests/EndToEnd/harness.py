@@ -86,13 +86,14 @@ class Stack:
 
     @contextlib.contextmanager
     def frozen(self, name):
-        """A child that is there and does nothing."""
+        """A child that is there and does nothing, until the block is over or somebody kills it."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def ready(self, name, seconds=60):
         url = {"media-service": self.address["media"]["http"], "bo-server": self.address["bo"], "file-server": self.address["file"]}[name]

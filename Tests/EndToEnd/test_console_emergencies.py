@@ -1,6 +1,4 @@
 """Emergencies on the console: none is lost or becomes an ordinary press, whatever is broken, missing or not there yet."""
-import os, signal
-
 import pytest
 import requests
 from selenium.webdriver.common.keys import Keys
@@ -65,12 +63,12 @@ def test_an_emergency_survives_a_break_in_mid_hold(page, stack, bus):
     gid = page.create("Console broken")
     page.monitor(gid)
     # It is asked for, but whom it was told dies with it.
-    os.kill(stack.pid("media-service"), signal.SIGSTOP)
-    page.hold("#alarm")
-    page.says("Emergency…")
-    page.language("zh")
-    page.says("正在发起紧急呼叫")
-    stack.kill("media-service")
+    with stack.frozen("media-service"):
+        page.hold("#alarm")
+        page.says("Emergency…")
+        page.language("zh")
+        page.says("正在发起紧急呼叫")
+        stack.kill("media-service")
     page.wait(lambda: page.channel(gid, "state") != "on", "the loss", 20)
     page.says("紧急呼叫尚未发出")
     page.language("en")
