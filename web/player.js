@@ -60,6 +60,9 @@ audio.onplay = () => current && label(current.button, true);
 audio.onpause = () => current && label(current.button, false);
 audio.onended = () => current && draw(current.canvas, current.bars, 0);
 
+/** Somebody wants to talk. */
+export const stopPlayer = () => audio.pause();
+
 /** The list's item of a talk. `names` tells group and user by their numbers. */
 export function talkItem(talk, names) {
   const canvas = el("canvas", { role: "img", "aria-hidden": "true" });

@@ -3,6 +3,7 @@ import { byId, el, isWriting, showLevel, toast } from "./dom.js";
 import { chooseMicrophone, microphone, openMicrophone, watchMicrophone } from "./microphone.js";
 import { context, drop, feed, level, set, setBusy, setVolume, wake } from "./mixer.js";
 import { names, render, room, state } from "./model.js";
+import { stopPlayer } from "./player.js";
 import { stopReplay } from "./replay.js";
 import { tone } from "./tones.js";
 import { Voice } from "./voice.js";
@@ -123,6 +124,7 @@ export async function hold(how, action = "request", wanted = state.selected) {
   held.add(how);
   context.resume();
   stopReplay();
+  stopPlayer();
   if (held.size > 1 && action === "request") return;
   const gid = target ?? wanted;
   if (gid === null) return;

@@ -38,6 +38,39 @@ def test_an_emergency_begins_where_the_group_is_not_monitored_yet(page, stack, b
     page.acknowledge(gid)
 
 
+def test_an_emergency_that_has_no_answer_yet_may_be_let_go(page, stack, bus):
+    gid = page.create("Console silent")
+    page.monitor(gid)
+    with stack.frozen("media-service"):
+        page.hold("#alarm")
+        page.says("Emergency…")
+        page.let_go()
+        page.wait(lambda: not page.channel(gid, "isHeld"), "the button up")
+        assert page.channel(gid, "alarm") == "due"
+    page.wait(lambda: is_told(bus, gid), "the emergency", 40)
+    page.says("The emergency went out in Console silent", "#toast")
+    page.wait(lambda: bus.floor(gid)[-1]["holder"] is None, "the floor given back")
+    page.acknowledge(gid)
+
+
+def test_an_emergency_begins_in_the_middle_of_a_talk(page, stack, bus):
+    gid = page.create("Console worse")
+    page.monitor(gid)
+    page.keys().key_down(Keys.SPACE).perform()
+    page.until(gid, "granted")
+    assert page.text("#talk b") == "You talk"
+    page.hold("#alarm")
+    page.wait(lambda: is_told(bus, gid), "the emergency")
+    page.says("You talk: emergency")
+    page.let_go()
+    # The space bar still holds it.
+    assert page.channel(gid, "mine") == "granted" and page.text("#talk b") == "You talk: emergency"
+    page.keys().key_up(Keys.SPACE).perform()
+    page.until(gid, "none")
+    page.acknowledge(gid)
+    assert len(bus.talks(DISPATCHER, gid)) <= 1, "it was one talk"
+
+
 def test_an_emergency_goes_out_late_though_nobody_holds_it_any_more(page, stack, bus):
     gid = page.create("Console late")
     with stack.frozen("media-service"):
