@@ -20,7 +20,8 @@ ALLOWED, FAKE = "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-s
 def chromium(folder, flags=(ALLOWED, FAKE), **preferences):
     """A browser whose microphone, where the flags give it one, hears somebody speak all the time."""
     wav = folder / "speech.wav"
-    subprocess.run(["espeak-ng", "-s", "120", "-a", "200", "-w", wav, "This is control speaking from the console. " * 8], check=True)
+    if FAKE in flags:
+        subprocess.run(["espeak-ng", "-s", "120", "-a", "200", "-w", wav, "This is control speaking from the console. " * 8], check=True)
     options = webdriver.ChromeOptions()
     for word in ["--headless=new", "--no-sandbox", *flags, f"--use-file-for-fake-audio-capture={wav}", "--autoplay-policy=no-user-gesture-required",
                  "--window-size=1440,900", "--disable-dev-shm-usage"]:
@@ -140,7 +141,7 @@ class Page:
 def talking(radio, speech):
     """A radio that has the floor, and speaks until the block is over."""
     assert radio.floor("request")["state"] == "granted"
-    voiced, is_over = [p for p in speech if len(p) > 10][:50], threading.Event()
+    voiced, is_over = [p for p in speech if len(p) > 10][:20], threading.Event()
 
     def speak():
         while not is_over.is_set():

@@ -15,10 +15,10 @@ def test_a_hold_that_is_too_short_sends_nothing(page, stack, bus):
     page.monitor(gid)
     page.find("#alarm").click()
     page.says("Hold for one second", "#toast")
-    # By the server's clock, far longer than the alarm would have had to be held.
+    # By the page's clock, longer than the alarm would have had to be held.
     page.hold("#talk")
     page.until(gid, "granted")
-    page.wait(lambda: page.text("#left").split()[0] in ("28", "27", "26"), "two seconds of talking")
+    page.wait(lambda: int(page.text("#left").split()[0]) < 29, "more than a second of talking")
     assert page.text("#talk b") == "You talk"
     page.let_go()
     page.wait(lambda: any(f["state"] == "idle" for f in bus.floor(gid)), "the release")
@@ -113,9 +113,12 @@ def test_an_emergency_survives_a_break_in_mid_hold(page, stack, bus):
     page.acknowledge(gid)
 
 
+# Why there is no microphone, as Chromium is told; what the console says, each in another language.
 LACKS = {
-    "denied": ((FAKE,), {"profile.default_content_setting_values.media_stream_mic": 2}, "Allow the microphone"),
-    "missing": ((ALLOWED,), {}, "Plug one in"),
+    "denied": (
+        "en", (FAKE,), {"profile.default_content_setting_values.media_stream_mic": 2}, "Emergency sent, no voice", "Allow the microphone",
+        "nobody hears you: no microphone", "No microphone"),
+    "missing": ("zh", (ALLOWED,), {}, "紧急呼叫已发出，没有声音", "请接上麦克风", "没有麦克风，无人能听到您", "没有麦克风"),
 }
 
 
@@ -123,35 +126,29 @@ LACKS = {
 def test_an_emergency_needs_no_microphone(why, stack, bus, tmp_path):
     stack.ready("bo-server")
     stack.ready("media-service")
-    flags, preferences, advice = LACKS[why]
+    language, flags, preferences, headline, advice, told, without = LACKS[why]
     driver = chromium(tmp_path, flags, **preferences)
     try:
         page = Page(driver, stack, tmp_path)
         gid = page.create(f"Console {why}")
+        page.language(language)
         page.hold("#alarm")
         page.wait(lambda: is_told(bus, gid), "the emergency")
-        page.says("nobody hears you: no microphone", "#toast")
-        page.says("Emergency sent, no voice")
+        page.says(told, "#toast")
+        page.says(headline)
         assert advice in page.text("#talk span")
         page.shot("unheard")
-        page.language("zh")
-        page.says("紧急呼叫已发出，没有声音")
-        page.language("en")
         page.wait(lambda: bus.floor(gid)[-1]["holder"] is None, "the floor given back")
         page.let_go()
-        # Told again, and once more in Chinese; talking needs a voice.
-        page.language("zh")
-        page.hold("#alarm")
-        page.says("无人能听到您", "#toast")
-        page.let_go()
-        page.language("en")
         page.acknowledge(gid)
-        page.says("No microphone")
-        before = len(bus.floor(gid))
+        page.says(without)
+        # Talking needs a voice.
+        takes = lambda: [f["state"] for f in bus.floor(gid)].count("taken")
+        before = takes()
         page.hold("#talk")
-        page.says("No microphone")
+        page.says(without)
         page.let_go()
-        assert page.channel(gid, "mine") == "none" and len(bus.floor(gid)) == before
+        assert page.channel(gid, "mine") == "none" and takes() == before
     finally:
         driver.quit()
 

@@ -228,7 +228,7 @@ def test_nothing_is_replayed_into_a_talk(page, replayed, stack, bus, speech):
     gid = page.create("Console no replay", members="3")
     page.monitor(gid)
     radio = Device(stack, gid, 3)
-    record(bus, radio, [p for p in speech if len(p) > 10][:150])
+    record(bus, radio, [p for p in speech if len(p) > 10][:100])
     player = lambda: page.find(f"#talks [data-id='{bus.talks(3, gid)[0]['talk_id']}'] .play button")
     page.wait(lambda: player().is_enabled(), "the talk in the list")
     player().click()
@@ -242,7 +242,7 @@ def test_nothing_is_replayed_into_a_talk(page, replayed, stack, bus, speech):
     page.keys().send_keys("r").key_down(Keys.SPACE).perform()
     page.until(gid, "granted")
     page.keys().send_keys("r").perform()
-    page.wait(lambda: page.text("#left").split()[0] in ("28", "27", "26"), "two seconds of talking")
+    page.wait(lambda: int(page.text("#left").split()[0]) < 30, "a second of talking")
     assert replayed("plays") == 0 and page.text("#replay-now") == ""
     page.keys().key_up(Keys.SPACE).perform()
     page.until(gid, "none")
