@@ -120,6 +120,7 @@ def joining_rows(place, options, there=100, more=4_000, seconds=8):
 
 def talk(crowd, seconds, work):
     """The listeners' report on a talk, while something is done."""
+    crowd.janus.keep()
     crowd.receivers.reset()
     meanwhile = threading.Thread(target=work) if work else None
     if meanwhile:

@@ -46,10 +46,17 @@ extension BenchSocket {
             for datagram in dtls.takeOutgoing() { send(datagram, to: media.address) }
             let suite = try #require(SRTPSuite(dtlsProfile: keys.profile))
             let pair = try keys.exported.withUnsafeBytes { try SRTPKey.pair(suite, dtlsExport: $0) }
+            association = dtls
             (sender, receiver) = (try SRTPSender(pair.client), try SRTPReceiver(pair.server))
             return Clocks.monotonicNs() - start
         }
         throw Refusal(.unknown, "no handshake")
+    }
+
+    /// Says goodbye as a browser does.
+    func leave(to address: SocketAddress) {
+        association?.close()
+        for datagram in association?.takeOutgoing() ?? [] { send(datagram, to: address) }
     }
 
     /// Sends RTCP as a browser does.

@@ -80,6 +80,46 @@ import Testing
         return media
     }
 
+    /// Its goodbye is told the room that it leaves, while it is on its way to another: nothing stays of it there.
+    @Test func whoEndsOnTheWayToAnotherRoomIsInNone() async throws {
+        bench.plane.stop()
+        let bench = try PlaneBench(workers: 2)
+        defer { bench.plane.stop() }
+        // The first and the third are at home on worker 0, whose people go to both.
+        for number in 1...3 as ClosedRange<Int64> { bench.open(try group(number)) }
+        let (socket, other) = (try BenchSocket(), try BenchSocket())
+        _ = try await bench.join(try user(2), in: gid, other.media)
+        let peer = try await bench.join(try user(1), in: gid, BenchSocket.offer(identity.fingerprint)).media
+        try #require(peer.address == bench.plane.addresses[1])
+        _ = try socket.connect(peer, to: bench.plane, as: identity)
+        #expect(await bench.door.nextLink() == BenchDoor.Link(1, .isUp))
+        // Worker 0 stands still twice: until the change of rooms waits for it, and until the role that was looked up for it does, and behind
+        // that the goodbye.
+        let stopper = try #require(BenchOutput.stopper)
+        async let stopped = bench.join(stopper, in: try group(3), MediaDescription())
+        bench.output.waitUntilStopped()
+        let change = bench.post(.changeRoom(from: gid, to: try group(3), bench.joining(try user(1))))
+        async let stoppedAgain = bench.join(stopper, in: gid, MediaDescription())
+        for _ in 0..<50 { _ = try await bench.ask(.exists(try group(2))) }
+        bench.output.release()
+        bench.output.waitUntilStopped()
+        socket.leave(to: peer.address)
+        for _ in 0..<50 { _ = try await bench.ask(.exists(try group(2))) }
+        bench.output.release()
+        _ = (try? await stopped, try? await stoppedAgain)
+        _ = await bench.door.answer(to: change)
+        var rooms: [GroupID] = []
+        for turn in 0..<500 where turn == 0 || !rooms.isEmpty {
+            if turn > 0 { try await Task.sleep(for: .milliseconds(10)) }
+            rooms = []
+            for room in [gid, try group(3)] {
+                guard case .participants(let people, _) = try await bench.ask(.participants(room)) else { continue }
+                if people.contains(where: { $0.uid == (try? user(1)) }) { rooms.append(room) }
+            }
+        }
+        #expect(rooms.isEmpty, "still there")
+    }
+
     /// Behind a NAT: what devices are told is not what is bound.
     @Test(arguments: ["192.0.2.7", "2001:db8::7"]) func theAnnouncedAddressIsTold(ip: String) async throws {
         bench.plane.stop()

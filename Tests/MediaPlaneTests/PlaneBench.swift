@@ -218,6 +218,8 @@ final class BenchSocket {
     var ssrc: UInt32
     var sender: SRTPSender?
     var receiver: SRTPReceiver?
+    /// Once there are keys.
+    var association: DTLSSession?
 
     /// - Parameters:
     ///   - ip: where it is bound, on loopback.

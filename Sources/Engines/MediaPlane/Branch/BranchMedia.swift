@@ -28,7 +28,7 @@ extension MediaWorker {
         let now = Clocks.monotonicNs()
         if let peer = transport.peer, transport.receiver == nil || DTLSSession.isDTLS(bytes[0]) {
             // A rate of its own: who forges records must not use up what the peer's media may take.
-            if isWithin(&transport.handshakeBucket, now) {
+            if isWithin(&transport.care.records, now) {
                 handshake(UnsafeRawBufferPointer(datagram), peer, transport, from: source, now)
             }
             return

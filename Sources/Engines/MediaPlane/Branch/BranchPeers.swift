@@ -25,7 +25,7 @@ extension MediaWorker {
             return
         }
         let now = Clocks.monotonicNs()
-        guard transport.checkBucket.take(at: now, Self.checkRate) else {
+        guard transport.care.checks.take(at: now, Self.checkRate) else {
             counters.overRate.increment()
             return
         }
@@ -127,7 +127,7 @@ extension MediaWorker {
         isJoining = true
         if case .begin(let path) = step {
             beginHandshake(of: transport, on: path)
-        } else if let number = transport.handshake, !desk.tell(HandshakeDesk.Key(worker: index, number: number), step) {
+        } else if let number = transport.care.handshake, !desk.tell(HandshakeDesk.Key(worker: index, number: number), step) {
             counters.behind.increment()
         }
     }
@@ -136,7 +136,7 @@ extension MediaWorker {
         guard let peer = transport.peer else { return }
         let number = nextHandshake
         nextHandshake += 1
-        (transport.handshake, handshakes[number]) = (number, transport)
+        (transport.care.handshake, handshakes[number]) = (number, transport)
         let key = HandshakeDesk.Key(worker: index, number: number)
         if !desk.begin(key, peer.role, fingerprint: peer.fingerprint, on: path) {
             finish(HandshakeEnding(number: number, end: .refused("too many handshakes are under way")))
@@ -146,14 +146,14 @@ extension MediaWorker {
     /// A handshake has ended; its transport may be gone, or have another peer.
     func finish(_ ending: HandshakeEnding) {
         guard let transport = handshakes.removeValue(forKey: ending.number) else { return }
-        transport.handshake = nil
+        transport.care.handshake = nil
         if let peer = transport.peer { perform(peer.finish(ending.end), of: transport) }
     }
 
     /// There is nobody any more for whom a handshake is under way.
     func forgetHandshake(of transport: Transport) {
-        guard let number = transport.handshake else { return }
-        (transport.handshake, handshakes[number]) = (nil, nil)
+        guard transport.peer != nil, let number = transport.care.handshake else { return }
+        (transport.care.handshake, handshakes[number]) = (nil, nil)
         desk.forget(HandshakeDesk.Key(worker: index, number: number))
     }
 
@@ -169,16 +169,16 @@ extension MediaWorker {
     /// Makes sure that the heap tells of a peer in time; a later deadline is found when the earlier one comes.
     private func schedule(_ transport: Transport) {
         guard !transport.isRetired, let deadline = transport.peer?.deadline else { return }
-        if let lookAt = transport.lookAt, lookAt <= deadline { return }
-        transport.lookAt = deadline
+        if let lookAt = transport.care.lookAt, lookAt <= deadline { return }
+        transport.care.lookAt = deadline
         peerTimers.push(TimerHeap.Entry(at: deadline, key: ObjectIdentifier(transport)))
     }
 
     /// Looks at the peers whose time may be over: of a hundred thousand that were only offered, each comes up once.
     func tickPeers(_ now: Int64) {
         while let due = peerTimers.pop(until: now) {
-            guard let transport = peers[due.key], transport.lookAt == due.at else { continue }
-            transport.lookAt = nil
+            guard let transport = peers[due.key], transport.care.lookAt == due.at else { continue }
+            transport.care.lookAt = nil
             if let peer = transport.peer, let deadline = peer.deadline, deadline <= now {
                 perform(peer.tick(at: now), of: transport)
             } else {

@@ -61,10 +61,14 @@ final class Transport {
     private var olderName: String?
     /// WebRTC's part of it; nil: it has an address, or latches.
     private(set) var peer: PeerSession<SocketAddress>?
-    /// Its worker's number for the handshake that is under way.
-    var handshake: UInt64?
-    /// When the worker looks at the peer next, ns.
-    var lookAt: Int64?
+    /// What its worker keeps of the peer; only where there is one.
+    var care: PeerCare {
+        if let kept { return kept }
+        let made = PeerCare()
+        kept = made
+        return made
+    }
+    private var kept: PeerCare?
     /// Where media goes; nil until the participant has shown itself, unless its network is trusted.
     var address: SocketAddress?
     /// Where it said it was, until something came from there.
@@ -102,10 +106,6 @@ final class Transport {
     var remote = RemoteReception()
     /// How much media and RTCP it may send.
     var bucket = TokenBucket()
-    /// How many ICE checks.
-    var checkBucket = TokenBucket()
-    /// How many DTLS records.
-    var handshakeBucket = TokenBucket()
     /// Protects what it hears and unprotects what it sends; nil: plain RTP.
     private(set) var sender: SRTPSender?
     private(set) var receiver: SRTPReceiver?
@@ -185,6 +185,18 @@ final class Transport {
     private func newListener(dual: Bool) -> Listener {
         Listener(payloadType: terms.media.payloadType, dual: dual, sender: sender, ssrc: terms.media.ssrc)
     }
+}
+
+/// What a worker keeps of a WebRTC peer beside its session. Used by its worker's thread only.
+final class PeerCare {
+    /// The worker's number for the handshake that is under way.
+    var handshake: UInt64?
+    /// When the worker looks at the peer next, ns.
+    var lookAt: Int64?
+    /// How many ICE checks it may make.
+    var checks = TokenBucket()
+    /// How many DTLS records it may send.
+    var records = TokenBucket()
 }
 
 /// What comes from a participant. Used by its worker's thread only.
