@@ -29,11 +29,13 @@ extension MediaWorker {
 
     private func take(_ blocks: [ReportBlock], of transport: Transport, _ now: MonotonicNs) {
         for block in blocks where block.ssrc == transport.heardSSRC {
-            transport.remote.report(block, nowNTP: Clocks.ntp())
-            let (sent, lost) = transport.remote.latest
+            transport.hearing.reception.report(block, nowNTP: Clocks.ntp())
+            let (sent, lost) = transport.hearing.reception.latest
             // As with its own media: once a second at most, however often it reports.
-            guard transport.peer != nil, MediaFlow.isSlow(lost: lost, of: sent), now - transport.slowAt >= 1_000_000_000 else { continue }
-            transport.slowAt = now
+            guard transport.peer != nil, MediaFlow.isSlow(lost: lost, of: sent), now - transport.hearing.slowAt >= 1_000_000_000 else {
+                continue
+            }
+            transport.hearing.slowAt = now
             report(.link(.isSlow(isHeard: true, lost: Int(lost))), about: transport)
         }
     }

@@ -57,8 +57,6 @@ final class Transport {
     private(set) var generation: UInt64
     /// What it said about its media, and under which name it latches, or makes its checks.
     private(set) var terms: MediaTerms
-    /// Its name before the last restart, under which checks may still be under way (RFC 8839 §4.4.3.1.1).
-    private var olderName: String?
     /// WebRTC's part of it; nil: it has an address, or latches.
     private(set) var peer: PeerSession<SocketAddress>?
     /// What its worker keeps of the peer; only where there is one.
@@ -103,7 +101,15 @@ final class Transport {
     var hasSent: Bool { sending != nil }
     /// How its packets came so far.
     var reception: ReceptionStatistics { sending?.reception ?? ReceptionStatistics() }
-    var remote = RemoteReception()
+    /// How it hears, by its own reports; many never send one.
+    var hearing: Hearing {
+        if let reported { return reported }
+        let made = Hearing()
+        reported = made
+        return made
+    }
+    private var reported: Hearing?
+    var remote: RemoteReception { reported?.reception ?? RemoteReception() }
     /// How much media and RTCP it may send.
     var bucket = TokenBucket()
     /// Protects what it hears and unprotects what it sends; nil: plain RTP.
@@ -111,8 +117,6 @@ final class Transport {
     private(set) var receiver: SRTPReceiver?
     /// When the home was last told of media without the floor.
     var strayedAt: Int64 = 0
-    /// When the home was last told that it hears badly.
-    var slowAt: Int64 = 0
 
     init(_ hosting: Hosting, branch: Branch, at now: Int64) {
         (uid, self.branch, generation, terms) = (hosting.uid, branch, hosting.generation, hosting.terms)
@@ -127,7 +131,7 @@ final class Transport {
     }
 
     /// All names under which it is found.
-    var latchNames: [String] { [olderName, terms.latch.username].compactMap { $0 } }
+    var latchNames: [String] { [kept?.olderName, terms.latch.username].compactMap { $0 } }
 
     private var credentials: ICECredentials { ICECredentials(ufrag: terms.latch.username, password: terms.latch.password) }
 
@@ -158,7 +162,7 @@ final class Transport {
     func describe(_ terms: MediaTerms, at now: Int64) -> String? {
         guard let offer = terms.media.webRTC else { return nil }
         var forgotten: String?
-        if terms.latch.username != self.terms.latch.username { (forgotten, olderName) = (olderName, self.terms.latch.username) }
+        if terms.latch.username != self.terms.latch.username { (forgotten, care.olderName) = (care.olderName, self.terms.latch.username) }
         self.terms = terms
         if let peer, peer.fingerprint == offer.fingerprint, peer.role == offer.role, !peer.isOver {
             peer.restart(local: credentials, remote: offer.credentials, at: now)
@@ -189,6 +193,8 @@ final class Transport {
 
 /// What a worker keeps of a WebRTC peer beside its session. Used by its worker's thread only.
 final class PeerCare {
+    /// Its name before the last restart, under which checks may still be under way (RFC 8839 §4.4.3.1.1).
+    var olderName: String?
     /// The worker's number for the handshake that is under way.
     var handshake: UInt64?
     /// When the worker looks at the peer next, ns.
@@ -197,6 +203,13 @@ final class PeerCare {
     var checks = TokenBucket()
     /// How many DTLS records it may send.
     var records = TokenBucket()
+}
+
+/// How a participant hears, as it reports. Used by its worker's thread only.
+final class Hearing {
+    var reception = RemoteReception()
+    /// When the home was last told that it hears badly.
+    var slowAt: Int64 = 0
 }
 
 /// What comes from a participant. Used by its worker's thread only.
